@@ -1,0 +1,34 @@
+# CasTex, reproduced: the table of contents. Stages are in workflow/rules, one figure or table each in
+# workflow/rules/exhibits. `snakemake --list-target-rules` prints what can be asked for by name.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+configfile: "config/experiments/toy_reconstruction.yaml"
+configfile: "config/experiments/toy_sensitivity.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/resolve.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/picture.smk"
+include: "workflow/rules/reconstruct.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/exhibits/toy_reconstruction.smk"
+include: "workflow/rules/exhibits/toy_sensitivity.smk"
+include: "workflow/rules/exhibits/claims.smk"
+
+
+rule all:
+    """Every figure and table, and the verdicts on the paper's claims."""
+    default_target: True
+    input:
+        rules.toy_reconstruction.output,
+        rules.toy_sensitivity.output,
+        rules.claims.output,
+    localrule: True

@@ -1,0 +1,97 @@
+"""Checkpoints that survive a kill at any instant: two slots, each with a hash beside it.
+
+A slot is `slot<k>.safetensors` and `slot<k>.json` (step, settings fingerprint, SHA-256 of the tensors).
+Saving overwrites the older slot, so a valid one always exists; loading takes the newest slot whose hash
+and fingerprint agree. A slot that does not agree is ignored, never repaired.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from castex.files import atomic_path, sha256, write_json
+
+SLOTS = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The whole state of a loop after `step` steps."""
+
+    step: int
+    tensors: dict[str, Tensor]
+
+
+def save(folder: Path, checkpoint: Checkpoint, *, settings: str) -> None:
+    """Write `checkpoint` into the older of the two slots; `settings` is the fingerprint of the run."""
+    steps = {slot: _recorded_step(folder, slot, settings) for slot in SLOTS}
+    slot = min(SLOTS, key=lambda k: steps[k])
+    tensors = {key: value.detach().contiguous().cpu() for key, value in checkpoint.tensors.items()}
+    # The sidecar goes first: tensors without a matching sidecar are ignored, whichever write was cut off.
+    (folder / f"slot{slot}.json").unlink(missing_ok=True)
+    with atomic_path(folder / f"slot{slot}.safetensors") as partial:
+        save_file(tensors, partial)
+        digest = sha256(partial)
+    write_json(
+        folder / f"slot{slot}.json",
+        {"step": checkpoint.step, "settings": settings, "sha256": digest},
+    )
+
+
+def load(folder: Path, *, settings: str) -> Checkpoint | None:
+    """The newest valid checkpoint of a run with this settings fingerprint, or None."""
+    found = (_load_slot(folder, slot, settings) for slot in SLOTS)
+    return max((c for c in found if c is not None), key=lambda c: c.step, default=None)
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoints of a finished run."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _recorded_step(folder: Path, slot: int, settings: str) -> int:
+    """The step that a slot holds for this run; -1 for an empty slot and for another run's."""
+    sidecar = _sidecar(folder, slot)
+    return -1 if sidecar is None or sidecar["settings"] != settings else int(sidecar["step"])
+
+
+def _sidecar(folder: Path, slot: int) -> dict[str, int | str] | None:
+    try:
+        value = json.loads((folder / f"slot{slot}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and {"step", "settings", "sha256"} <= value.keys() else None
+
+
+def _load_slot(folder: Path, slot: int, settings: str) -> Checkpoint | None:
+    sidecar, path = _sidecar(folder, slot), folder / f"slot{slot}.safetensors"
+    if sidecar is None or sidecar["settings"] != settings or not path.is_file():
+        return None
+    if sha256(path) != sidecar["sha256"]:
+        return None
+    return Checkpoint(int(sidecar["step"]), load_file(path))
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's moments and step counters as a flat dictionary `optimiser.<parameter>.<name>`."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser.{index}.{name}": value for index, slots in state.items() for name, value in slots.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo `optimiser_tensors`; keys that belong to something else are left alone."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value.clone()
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

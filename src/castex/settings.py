@@ -1,0 +1,210 @@
+"""Every tunable of the package: frozen, validated, described, with units.
+
+The YAML schemas under `workflow/schemas/` are generated from these classes (`castex schema`), and a test
+fails when they differ. Nothing heavy is imported here: the Snakefile reads this module on every start.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base: immutable, and an unknown key is an error that names the key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class OptimiseSettings(Settings):
+    """One run of the optimiser loop (Adam with default betas)."""
+
+    steps: Annotated[int, Field(ge=1)]
+    """Optimiser steps."""
+    learning_rate: Annotated[float, Field(ge=0, le=10)]
+    """Adam's learning rate during the first half of the steps, in units of the parameters per step."""
+    final_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Learning rate of the last step as a fraction of the first; the second half decays geometrically."""
+    observe_every: Annotated[int, Field(ge=1)] = 20
+    """Steps between two points of the convergence curve."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 100
+    """Steps between two checkpoints."""
+
+
+class DipSettings(Settings):
+    """Shape of the deep image prior: the skip network of Paint-it."""
+
+    width: Annotated[int, Field(ge=1, le=1024)] = 128
+    """Channels of every convolution; 128 in Paint-it."""
+    scales: Annotated[int, Field(ge=1, le=8)] = 5
+    """Number of halvings; 5 in Paint-it. The picture must be at least 2^(scales + 1) pixels wide."""
+
+
+class ReconstructSettings(Settings):
+    """One arm of the toy experiment of Figure 2: recover a picture from the score of a point mass at it."""
+
+    space: Literal["pixel", "latent"]
+    """Where the diffusion model lives: `pixel` compares pictures, `latent` compares their codes."""
+    parameterisation: Literal["explicit", "dip"]
+    """`explicit`: one parameter per pixel. `dip`: the weights of a skip network."""
+    optimise: OptimiseSettings
+    """Steps and learning rate. The paper gives neither; `config/README.md` says how they were chosen."""
+    size: Annotated[int, Field(ge=16, le=4096)]
+    """Side of the square picture in pixels, after centre-cropping and resizing."""
+    initial: Literal["noise", "grey"] = "noise"
+    """Start of an explicit picture: uniform noise in [0, 1], or 0.5 everywhere. Unknown in the paper; its
+    8.53 dB is about what uniform noise scores against a photograph."""
+    timestep_min: Annotated[int, Field(ge=0, le=999)] = 20
+    """Smallest timestep that is drawn, of 1000."""
+    timestep_max: Annotated[int, Field(ge=1, le=1000)] = 980
+    """Bound above the largest timestep that is drawn, of 1000."""
+    dip: DipSettings = DipSettings()
+    """Skip network; used by the `dip` parameterisation alone."""
+    decoder_pull: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the decoder-based regularisation of theta, which the paper tried without gain; 0 is off."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the loop runs."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.timestep_min >= self.timestep_max:
+            raise ValueError(
+                f"timestep_min={self.timestep_min} must be below timestep_max={self.timestep_max}"
+            )
+        if self.parameterisation == "dip" and self.size < 2 ** (self.dip.scales + 1):
+            raise ValueError(
+                f"size={self.size} is too small for {self.dip.scales} scales of the skip network; "
+                f"use at least {2 ** (self.dip.scales + 1)} pixels"
+            )
+        return self
+
+
+class AutoencoderSettings(Settings):
+    """Shape of the mini autoencoder: a diffusers `AutoencoderKL` that reduces each side by 8."""
+
+    block_out_channels: tuple[int, int, int, int] = (16, 32, 80, 96)
+    """Feature channels at full, half, quarter and eighth resolution."""
+    layers_per_block: Annotated[int, Field(ge=1, le=4)] = 1
+    """Residual blocks per resolution in the encoder (the decoder has one more)."""
+    latent_channels: Annotated[int, Field(ge=1, le=64)] = 4
+    """Numbers per 8 x 8 pixel block; Stable Diffusion has 4."""
+    norm_num_groups: Annotated[int, Field(ge=1)] = 4
+    """Groups of each group normalisation; each needs at least three channels at every resolution."""
+
+
+class TrainVaeSettings(Settings):
+    """Training of the mini autoencoder on bundled photographs and procedural pictures."""
+
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
+    """Network shape."""
+    crop: Annotated[int, Field(ge=16, multiple_of=8)] = 64
+    """Side of the square training crops in pixels."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Crops per step."""
+    steps: Annotated[int, Field(ge=1)] = 8000
+    """Optimiser steps of the whole training; the learning rate decays to zero over them."""
+    minutes: Annotated[float, Field(gt=0)] = 60.0
+    """Wall-clock budget of one sitting in minutes; a later run continues from the checkpoint."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
+    """Peak AdamW learning rate, after a linear warm-up over the first 2 % of the steps."""
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-6
+    """Weight of the Kullback-Leibler term beside the mean squared error."""
+    ema_decay: Fraction = 0.998
+    """Decay per step of the averaged weights that are saved."""
+    procedural: Annotated[int, Field(ge=0)] = 400
+    """Number of distinct dead-leaves pictures."""
+    procedural_share: Fraction = 0.25
+    """Share of dead-leaves crops among the training crops."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    """Steps between two checkpoints."""
+    evaluation_size: Annotated[int, Field(ge=16, multiple_of=8)] = 128
+    """Side in pixels of the pictures on which the yardstick compares the autoencoder with a block code."""
+    seed: int = 0
+    """Seed of the initial weights, the dead leaves and the batches."""
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ModelSettings(Settings):
+    """Where one model comes from: a local folder, or a pinned revision of a repository on the Hub."""
+
+    folder: str | None = None
+    """Local folder with a SHA256SUMS file; wins over the repository when it is set."""
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    """Repository on the Hugging Face Hub, `owner/name`."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """Commit of that repository, 40 hexadecimal digits; never a branch name."""
+    files: dict[str, Sha256 | None] = {}
+    """Files to fetch with their SHA-256; an unknown hash stays empty and is recorded at first download."""
+    licence: str
+    """Licence of the weights, as an SPDX identifier where there is one."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if self.folder is None and (self.repository is None or self.revision is None or not self.files):
+            raise ValueError("a model needs `folder`, or `repository` with `revision` and `files`")
+        return self
+
+
+class SweepSettings(Settings):
+    """Which runs an experiment consists of: every variant on every picture with every seed."""
+
+    variants: list[Name]
+    """Names of entries of `reconstruct`."""
+    pictures: list[Name]
+    """Names of entries of `pictures`."""
+    seeds: list[Annotated[int, Field(ge=0)]]
+    """Seeds of the initial values, timesteps and noise."""
+
+
+class ExperimentSettings(Settings):
+    """An experiment at its two sizes; `replicates` at the top level says which one runs."""
+
+    reduced: SweepSettings
+    """What `all` runs."""
+    full: SweepSettings
+    """What `--config replicates=full` runs."""
+
+
+class Config(Settings):
+    """The whole configuration: `config/config.yaml` and `config/experiments/*.yaml`, overlaid by a scale."""
+
+    scale: Name
+    """Name of the scale; results go to `results/<scale>/`."""
+    replicates: Literal["reduced", "full"] = "reduced"
+    """Number of pictures and seeds behind claims about spread."""
+    cache: str = "results/cache"
+    """Folder for downloads, shared by all scales."""
+    models: dict[Name, ModelSettings]
+    """Models by the name that variants use."""
+    pictures: dict[Name, str]
+    """Target pictures: a path, or `skimage:<name>` for a photograph bundled with scikit-image."""
+    train_vae: TrainVaeSettings
+    """Training of the mini autoencoder (target `train_vae`, no part of `all`)."""
+    reconstruct: dict[Name, ReconstructSettings]
+    """Variants of the toy experiment, by name; each states all that differs from the defaults."""
+    experiments: dict[Name, ExperimentSettings]
+    """Experiments, by the name of their exhibit."""
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, experiment in self.experiments.items():
+            for sweep in (experiment.reduced, experiment.full):
+                for kind, known, used in (
+                    ("variant", self.reconstruct, sweep.variants),
+                    ("picture", self.pictures, sweep.pictures),
+                ):
+                    missing = sorted(set(used) - known.keys())
+                    if missing:
+                        raise ValueError(f"experiment {name} names the unknown {kind} {missing[0]!r}")
+        return self
+
+    def sweep(self, experiment: str) -> SweepSettings:
+        """The runs of an experiment at the chosen number of replicates."""
+        chosen: SweepSettings = getattr(self.experiments[experiment], self.replicates)
+        return chosen

@@ -1,0 +1,1 @@
+"""How the shipped mini models are made: pictures, the autoencoder, its yardstick and its model card."""

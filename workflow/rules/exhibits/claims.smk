@@ -1,0 +1,57 @@
+# The claims page, whole and per exhibit. `claims` needs every exhibit; `claims_<exhibit>` is the part that
+# one exhibit can decide, so a reader who ran one figure can have its verdicts.
+
+
+rule claims_toy_reconstruction:
+    input:
+        exhibits=rules.toy_reconstruction.output.csv,
+        ledger="data/claims.yaml",
+        reported="data/reported.csv",
+        code="figures/claims.py",
+    output:
+        csv="<results>/figures/claims_toy_reconstruction.csv",
+        html="<results>/figures/claims_toy_reconstruction.html",
+    log:
+        "<logs>/claims_toy_reconstruction.log",
+    benchmark:
+        "<benchmarks>/claims_toy_reconstruction.tsv"
+    """The verdicts that Figure 2 alone can decide."""
+    localrule: True
+    resources:
+        mem="500MB",
+    params:
+        scale=settings.scale,
+        replicates=settings.replicates,
+        whole=False,
+    script:
+        "../../../figures/claims.py"
+
+
+rule claims:
+    input:
+        exhibits=[rules.toy_reconstruction.output.csv, rules.toy_sensitivity.output.csv],
+        ledger="data/claims.yaml",
+        reported="data/reported.csv",
+        code="figures/claims.py",
+    output:
+        csv="<results>/figures/claims.csv",
+        html=report(
+            "<results>/figures/claims.html",
+            caption="../../report/claims.rst",
+            category="Claims",
+            labels={"exhibit": "claims", "paper item": "all"},
+        ),
+    log:
+        "<logs>/claims.log",
+    benchmark:
+        "<benchmarks>/claims.tsv"
+    """Every claim and every published number: reported, ours, PASS, FAIL or NOT RUN, and why."""
+    localrule: True
+    resources:
+        mem="500MB",
+    params:
+        scale=settings.scale,
+        replicates=settings.replicates,
+        whole=True,
+    script:
+        "../../../figures/claims.py"

@@ -1,0 +1,29 @@
+rule toy_sensitivity:
+    input:
+        results=sweep_results("toy_sensitivity"),
+        code="figures/toy_sensitivity.py",
+        save="figures/_save.py",
+        methods="figures/_methods.py",
+        style="figures/castex.mplstyle",
+    output:
+        pdf="<results>/figures/toy_sensitivity.pdf",
+        png=report(
+            "<results>/figures/toy_sensitivity.png",
+            caption="../../report/toy_sensitivity.rst",
+            category="Figures",
+            labels={"exhibit": "toy_sensitivity", "paper item": "Fig. 2, extended"},
+        ),
+        csv="<results>/figures/toy_sensitivity.csv",
+    log:
+        "<logs>/toy_sensitivity.log",
+    benchmark:
+        "<benchmarks>/toy_sensitivity.tsv"
+    """Figure 2 on three photographs: does the ordering depend on the picture or the seed?"""
+    localrule: True
+    resources:
+        mem="500MB",
+    params:
+        pictures=len(settings.sweep("toy_sensitivity").pictures),
+        seeds=len(settings.sweep("toy_sensitivity").seeds),
+    script:
+        "../../../figures/toy_sensitivity.py"

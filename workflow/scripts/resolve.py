@@ -1,0 +1,14 @@
+"""Write the settings that a rule was given as parameters to the file that its stage reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from castex.files import write_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+if __name__ == "__main__":
+    write_json(Path(snakemake.output.settings), snakemake.params.settings)
