@@ -2,7 +2,7 @@
 # workflow/rules/exhibits. `snakemake --list-target-rules` prints what can be asked for by name.
 from snakemake.utils import min_version
 
-min_version("9.20")
+min_version("9.27")
 
 
 configfile: "config/config.yaml"
@@ -22,6 +22,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/exhibits/toy_reconstruction.smk"
 include: "workflow/rules/exhibits/toy_sensitivity.smk"
 include: "workflow/rules/exhibits/claims.smk"
+include: "workflow/rules/exhibits/ledger.smk"
 
 
 rule all:
@@ -31,4 +32,5 @@ rule all:
         rules.toy_reconstruction.output,
         rules.toy_sensitivity.output,
         rules.claims.output,
+        rules.ledger.output,
     localrule: True

@@ -1,7 +1,5 @@
 """The claims page: reported, ours, difference, verdict, and the rule and file behind each row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -50,7 +48,8 @@ def draw(claims: pd.DataFrame, *, scale: str, replicates: str) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f"<title>CasTex, reproduced: claims</title><style>{STYLE}</style>"
         f"<h1>Claims</h1><p>Scale <code>{escape(scale)}</code>, replicates "
-        f"<code>{escape(replicates)}</code>: {summary}. A bound applies to our worst run; the published number stands beside it for comparison.</p>"
+        f"<code>{escape(replicates)}</code>: {summary}. A bound applies to our worst run; "
+        "the published number stands beside it for comparison.</p>"
         f"{_table(ran)}{folded if len(rest) else ''}</html>\n"
     )
 

@@ -1,7 +1,5 @@
 """Figure 2: six reconstructions of a photograph from point-mass scores, and how they converge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Figure 2 on three photographs: is the ordering of the arms a property of one picture or seed?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +24,11 @@ SCORES = [
     ("latent-dip", "psnr_theta", "o"),
     ("latent-dip", "psnr_decoded", "D"),
 ]
-VARIANTS = {"ours": "noise start", "grey-start": "grey start", "decoder-pull": "with decoder pull"}
+VARIANTS = {
+    "uniform-start": "uniform start",
+    "grey-start": "grey start",
+    "decoder-pull": "with decoder pull",
+}
 
 
 def load(results: Sequence[Path]) -> pd.DataFrame:

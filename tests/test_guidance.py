@@ -41,7 +41,7 @@ class LinearCodec:
 @given(timestep=st.integers(0, 999), seed=st.integers(0, 2**31), name=st.sampled_from(sorted(SCHEDULES)))
 @settings(max_examples=60, deadline=None)
 def test_sampled_gradient_is_the_mean_square_gradient_for_any_timestep_and_noise(timestep, seed, name):
-    """x - x0_hat = x - x*: half the gradient of ||x - x*||^2 (Eqs. 4 and 5), up to rounding / sqrt(alpha_bar)."""
+    """x - x0_hat = x - x*: half the gradient of ||x - x*||^2 (Eqs. 4, 5), up to rounding / signal."""
     stream = torch.Generator().manual_seed(seed)
     target, x, eps = (2 * torch.rand(3, 1, 3, 8, 8, generator=stream) - 1).unbind()
     eps = torch.randn(x.shape, generator=stream)
@@ -128,7 +128,7 @@ def test_doubles_and_guidances_meet_their_protocols(stream):
 
 @pytest.mark.parametrize("shape", [(1, 3, 8), (3, 8, 8)])
 def test_wrong_shapes_are_refused_under_test(shape):
-    with pytest.raises(Exception, match="(?i)shape|dimension|type"):
+    with pytest.raises(Exception, match=r"(?i)shape|dimension|type"):
         PixelGuidance(point_mass(torch.zeros(1, 3, 8, 8))).gradient(
             torch.zeros(shape), None, progress=0.0, generator=torch.Generator()
         )

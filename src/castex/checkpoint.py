@@ -88,10 +88,19 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo `optimiser_tensors`; keys that belong to something else are left alone."""
+    """Undo `optimiser_tensors`; keys that belong to something else are left alone.
+
+    Each moment gets the memory layout of its parameter: fused optimisers walk through raw memory, and a
+    file keeps no layout.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser."):
             _, index, name = key.split(".", 2)
-            state.setdefault(int(index), {})[name] = value.clone()
+            parameter = parameters[int(index)]
+            laid_out = (
+                torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+            )
+            state.setdefault(int(index), {})[name] = laid_out.detach().copy_(value)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

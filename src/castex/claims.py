@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import Field, ValidationError, model_validator
@@ -66,7 +66,7 @@ class Claim(Settings):
     note: str = ""
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _bounded(self) -> Claim:
         if self.at_least is None and self.at_most is None:
             raise ValueError("a claim needs `at_least` or `at_most`: without a bound it could not fail")
         return self
@@ -88,7 +88,7 @@ class Ledger(Settings):
     not_run: list[NotRun]
 
     @model_validator(mode="after")
-    def _unique(self) -> Self:
+    def _unique(self) -> Ledger:
         ids = [claim.id for claim in self.claims]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
@@ -171,9 +171,10 @@ def _decided(claim: Claim, exhibit: Exhibit, numbers: pd.DataFrame, replicates: 
     if claim.replicates == "full" and replicates != "full":
         return row | {"verdict": "NOT RUN", "reason": "needs --config replicates=full"}
     values = _values(claim, exhibit)
-    worst = float(values.min() if claim.at_least is not None else values.max())
-    good = (claim.at_least is None or float(values.min()) >= claim.at_least) and (
-        claim.at_most is None or float(values.max()) <= claim.at_most
+    smallest, largest = float(min(values)), float(max(values))
+    worst = smallest if claim.at_least is not None else largest
+    good = (claim.at_least is None or smallest >= claim.at_least) and (
+        claim.at_most is None or largest <= claim.at_most
     )
     runs = f"{len(values)} run" + ("s, the worst counts" if len(values) > 1 else "")
     return row | {
@@ -187,10 +188,9 @@ def _decided(claim: Claim, exhibit: Exhibit, numbers: pd.DataFrame, replicates: 
 def _reported(claim: Claim, numbers: pd.DataFrame) -> float | None:
     if claim.reported is None:
         return None
-    value = float(numbers.loc[claim.reported, "value"])
-    return (
-        value if claim.reported_minus is None else value - float(numbers.loc[claim.reported_minus, "value"])
-    )
+    values: dict[Any, float] = numbers["value"].to_dict()
+    below = 0.0 if claim.reported_minus is None else values[claim.reported_minus]
+    return values[claim.reported] - below
 
 
 def _tolerance(claim: Claim) -> str:

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from castex.errors import WeightsError
 from castex.files import fingerprint
 from castex.protocols import Image, Sample
@@ -71,7 +69,7 @@ def load_codec(path: Path, *, device: str = "cpu") -> LatentCodec:
         raise WeightsError(f"{config} describes a {kind}; an AutoencoderKL is needed")
     try:
         network = AutoencoderKL.from_pretrained(
-            folder.path, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
+            folder.path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
         )
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]

@@ -93,7 +93,7 @@ def _unit_range(pixels: np.ndarray, path: Path) -> np.ndarray:
     return pixels.astype(np.float32)
 
 
-def square(picture: Image, size: int) -> Image:
+def square(picture: Image, size: int) -> Float[Tensor, "views 3 side side"]:
     """Centre-crop to a square and resize to `size` pixels, antialiased, rounded to 8 bits.
 
     The rounding makes the target a picture that can be stored: every arm, and the reader of `target.png`,

@@ -5,12 +5,29 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
 TERMINAL_INTERVAL_S = 0.2
 FILE_INTERVAL_S = 5.0
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What a progress line is written to: `sys.stderr`, an open text file, a StringIO."""
+
+    def write(self, text: str, /) -> Any:
+        """Append text."""
+        ...
+
+    def flush(self) -> None:
+        """Hand the text on."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        ...
 
 
 class Progress:
@@ -27,11 +44,11 @@ class Progress:
         total: int,
         *,
         first: int = 0,
-        stream: TextIO | None = None,
+        stream: Stream | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._label, self._total, self._first = label, total, first
-        self._stream = sys.stderr if stream is None else stream
+        self._stream: Stream = sys.stderr if stream is None else stream
         self._terminal = self._stream.isatty()
         self._clock = clock
         self._start = clock()

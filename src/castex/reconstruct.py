@@ -74,15 +74,25 @@ def _texture(settings: ReconstructSettings, seed: int) -> Texture[Image]:
     stream = generator(seed, "toy", "initial")
     match settings.parameterisation:
         case "explicit":
-            shape = (1, 3, settings.size, settings.size)
-            noise = torch.rand(shape, generator=stream)
-            initial = noise if settings.initial == "noise" else torch.full(shape, 0.5)
-            return ExplicitImage(initial).to(settings.device)
+            return ExplicitImage(_initial(settings, stream)).to(settings.device)
         case "dip":
             network = SkipNetwork(settings.dip.width, settings.dip.scales, generator=stream)
             return NeuralImage(network, settings.size, generator=stream).to(settings.device)
         case _:
             raise ValueError(f"unknown parameterisation {settings.parameterisation!r}")
+
+
+def _initial(settings: ReconstructSettings, stream: torch.Generator) -> Image:
+    shape = (1, 3, settings.size, settings.size)
+    match settings.initial:
+        case "gaussian":
+            return ((torch.randn(shape, generator=stream) + 1) / 2).clamp(0, 1)
+        case "uniform":
+            return torch.rand(shape, generator=stream)
+        case "grey":
+            return torch.full(shape, 0.5)
+        case _:
+            raise ValueError(f"unknown initial value {settings.initial!r}")
 
 
 def _guidance(target: Image, settings: ReconstructSettings, codec: Codec | None) -> Guidance[None]:

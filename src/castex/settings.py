@@ -6,7 +6,7 @@ fails when they differ. Nothing heavy is imported here: the Snakefile reads this
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -54,9 +54,9 @@ class ReconstructSettings(Settings):
     """Steps and learning rate. The paper gives neither; `config/README.md` says how they were chosen."""
     size: Annotated[int, Field(ge=16, le=4096)]
     """Side of the square picture in pixels, after centre-cropping and resizing."""
-    initial: Literal["noise", "grey"] = "noise"
-    """Start of an explicit picture: uniform noise in [0, 1], or 0.5 everywhere. Unknown in the paper; its
-    8.53 dB is about what uniform noise scores against a photograph."""
+    initial: Literal["gaussian", "uniform", "grey"] = "gaussian"
+    """Start of an explicit picture: standard normal noise in the model's range [-1, 1], clamped; uniform
+    noise in [0, 1]; or 0.5 everywhere. Unknown in the paper, see `config/README.md`."""
     timestep_min: Annotated[int, Field(ge=0, le=999)] = 20
     """Smallest timestep that is drawn, of 1000."""
     timestep_max: Annotated[int, Field(ge=1, le=1000)] = 980
@@ -69,7 +69,7 @@ class ReconstructSettings(Settings):
     """Where the loop runs."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> ReconstructSettings:
         if self.timestep_min >= self.timestep_max:
             raise ValueError(
                 f"timestep_min={self.timestep_min} must be below timestep_max={self.timestep_max}"
@@ -145,7 +145,7 @@ class ModelSettings(Settings):
     """Licence of the weights, as an SPDX identifier where there is one."""
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
+    def _has_a_source(self) -> ModelSettings:
         if self.folder is None and (self.repository is None or self.revision is None or not self.files):
             raise ValueError("a model needs `folder`, or `repository` with `revision` and `files`")
         return self
@@ -192,7 +192,7 @@ class Config(Settings):
     """Experiments, by the name of their exhibit."""
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Self:
+    def _names_exist(self) -> Config:
         for name, experiment in self.experiments.items():
             for sweep in (experiment.reduced, experiment.full):
                 for kind, known, used in (

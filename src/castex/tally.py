@@ -39,7 +39,7 @@ def reconstruction_rows(result: Path) -> list[dict[str, Any]]:
     """The scores of one `result.json` of the rule `reconstruct` as tidy rows.
 
     The method is `<space>-<parameterisation>`, the asset is the picture's name, and the variant is `ours`
-    unless the run departs from the plain experiment (`decoder-pull`, `grey-start`).
+    unless the run departs from the plain experiment (`decoder-pull`, `grey-start`, `uniform-start`).
     """
     record = json.loads(result.read_text(encoding="utf-8"))
     settings = record["settings"]
@@ -61,8 +61,8 @@ def reconstruction_rows(result: Path) -> list[dict[str, Any]]:
 def _departure(settings: Mapping[str, Any]) -> str:
     if settings["decoder_pull"] > 0:
         return "decoder-pull"
-    grey = settings["parameterisation"] == "explicit" and settings["initial"] == "grey"
-    return "grey-start" if grey else "ours"
+    plain = settings["parameterisation"] == "dip" or settings["initial"] == "gaussian"
+    return "ours" if plain else f"{settings['initial']}-start"
 
 
 def reported_rows(reported: pd.DataFrame, table: str) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def verify(folder: Path) -> ModelFolder:
-    """Check every recorded file of a model folder; WeightsError names the first that is missing or altered."""
+    """Check every recorded file of a model folder; WeightsError names the first bad one."""
     if not folder.is_dir():
         raise WeightsError(f"there is no model folder at {folder}; fetch the model or correct the path")
     files = read_sums(folder)
@@ -70,7 +70,7 @@ def check(folder: Path, files: dict[str, str]) -> None:
 
 
 def locate(path: Path) -> ModelFolder:
-    """The checked folder behind a path given by a person or a rule: a model folder, or a lock file of `fetch`."""
+    """The checked folder behind a path: a model folder, or a lock file of `fetch`."""
     if path.suffix != ".json":
         return verify(path)
     lock = read_lock(path)

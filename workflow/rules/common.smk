@@ -8,7 +8,7 @@ from snakemake.utils import validate
 from castex.config import validated
 from castex.errors import InputError
 
-validate(config, "../schemas/config.schema.yaml")
+validate(config, "../schemas/config.schema.yaml", set_default=False)
 try:
     settings = validated(config)
 except InputError as error:
@@ -45,18 +45,12 @@ def lock_of_latent(variant):
     return "<results>/lock/vae.json" if latent else []
 
 
-def sweep_results(experiment):
-    """The `result.json` of every run of an experiment."""
-    return sweep_files(experiment, "result.json")
-
-
-def sweep_files(experiment, name):
-    """One output file of `reconstruct` for every run of an experiment."""
+def sweep_files(experiment, pattern):
+    """One file of `reconstruct` for every run of an experiment."""
     sweep = settings.sweep(experiment)
-    return expand(
-        "<results>/reconstructions/{variant}/{picture}/seed{seed}/{name}",
-        variant=sweep.variants,
-        picture=sweep.pictures,
-        seed=sweep.seeds,
-        name=name,
-    )
+    return expand(pattern, variant=sweep.variants, picture=sweep.pictures, seed=sweep.seeds)
+
+
+def unique(paths):
+    """The paths without repetitions, in order: experiments share runs."""
+    return list(dict.fromkeys(paths))

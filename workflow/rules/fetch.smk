@@ -2,6 +2,7 @@
 
 
 rule fetch:
+    """Bring or find one model, check every byte, and record what was found."""
     input:
         settings=rules.resolve_model.output.settings,
         sums=lambda wildcards: model_sums(wildcards.model),
@@ -11,7 +12,6 @@ rule fetch:
         "<logs>/fetch/{model}.log",
     benchmark:
         "<benchmarks>/fetch/{model}.tsv"
-    """Bring or find one model, check every byte, and record what was found."""
     localrule: True
     resources:
         mem="500MB",
@@ -23,7 +23,7 @@ rule fetch:
 
 
 rule fetch_all:
+    """Everything that the scale needs from outside; run it where there is a network."""
     input:
         expand(rules.fetch.output.lock, model=settings.models),
-    """Everything that the scale needs from outside; run it where there is a network."""
     localrule: True

@@ -1,4 +1,5 @@
 rule picture:
+    """One target picture as PNG, uncropped."""
     input:
         source=lambda wildcards: watched_file(settings.pictures[wildcards.picture]),
     output:
@@ -7,7 +8,6 @@ rule picture:
         "<logs>/picture/{picture}.log",
     benchmark:
         "<benchmarks>/picture/{picture}.tsv"
-    """One target picture as PNG, uncropped."""
     localrule: True
     resources:
         mem="500MB",

@@ -16,14 +16,11 @@ rule reconstruct:
     threads: 1
     resources:
         mem="1200MB",
-        gpu=lambda wildcards: int(
-            settings.reconstruct[wildcards.variant].device == "cuda"
-        ),
+        gpu=lambda wildcards: int(settings.reconstruct[wildcards.variant].device == "cuda"),
     params:
         folder=subpath(output.result, parent=True),
         vae=lambda wildcards, input: f"--vae {input.vae}" if input.vae else "",
-        checkpoints="<results>/checkpoints/reconstruct/{variant}/{picture}/seed{seed}",
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.reconstruct --settings {input.settings}"
         " --image {input.picture} {params.vae} --seed {wildcards.seed}"
-        " --checkpoints {params.checkpoints} --output {params.folder} > {log} 2>&1"
+        " --output {params.folder} > {log} 2>&1"

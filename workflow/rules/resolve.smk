@@ -2,41 +2,37 @@
 
 
 rule resolve_variant:
+    """The settings of one variant of the toy experiment."""
     output:
         settings="<results>/settings/reconstruct/{variant}.json",
     log:
         "<logs>/resolve_variant/{variant}.log",
-    """The settings of one variant of the toy experiment."""
     localrule: True
     params:
-        settings=lambda wildcards: settings.reconstruct[wildcards.variant].model_dump(
-            mode="json"
-        ),
+        settings=lambda wildcards: settings.reconstruct[wildcards.variant].model_dump(mode="json"),
     script:
         "../scripts/resolve.py"
 
 
 rule resolve_model:
+    """Where one model comes from."""
     output:
         settings="<results>/settings/models/{model}.json",
     log:
         "<logs>/resolve_model/{model}.log",
-    """Where one model comes from."""
     localrule: True
     params:
-        settings=lambda wildcards: settings.models[wildcards.model].model_dump(
-            mode="json"
-        ),
+        settings=lambda wildcards: settings.models[wildcards.model].model_dump(mode="json"),
     script:
         "../scripts/resolve.py"
 
 
 rule resolve_training:
+    """The settings of the training of the mini autoencoder."""
     output:
         settings="<results>/settings/train_vae.json",
     log:
         "<logs>/resolve_training.log",
-    """The settings of the training of the mini autoencoder."""
     localrule: True
     params:
         settings=settings.train_vae.model_dump(mode="json"),

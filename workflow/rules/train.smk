@@ -52,7 +52,7 @@ rule measure_vae:
 
 
 rule train_mini:
+    """Every shipped mini model, trained and measured."""
     input:
         rules.measure_vae.output,
-    """Every shipped mini model, trained and measured."""
     localrule: True

@@ -1,7 +1,5 @@
 """Write the settings that a rule was given as parameters to the file that its stage reads."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 

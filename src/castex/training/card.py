@@ -23,20 +23,20 @@ def vae_card(training: Mapping[str, Any], yardstick: Mapping[str, Any], losses: 
 # Mini autoencoder
 
 A diffusers `AutoencoderKL` with {training["parameters"]:,} parameters that turns each 8 x 8 pixel block into
-{settings["autoencoder"]["latent_channels"]} numbers, as Stable Diffusion's does. It stands in for Stable Diffusion's
-autoencoder at the mini scale. Half-precision safetensors; licence Apache-2.0.
+{settings["autoencoder"]["latent_channels"]} numbers, as Stable Diffusion's does, and stands in
+for it at the mini scale. Half-precision safetensors; licence Apache-2.0.
 
 - **Data**: photographs bundled with scikit-image ({", ".join(training["photographs"])}) and
-  {settings["procedural"]} procedural dead-leaves pictures; random {settings["crop"]} px crops, flips, quarter turns,
-  colour jitter. Never seen: {", ".join(training["held_out"])}.
+  {settings["procedural"]} procedural dead-leaves pictures; random {settings["crop"]} px crops, flips,
+  quarter turns, colour jitter. Never seen: {", ".join(training["held_out"])}.
 - **Training**: {training["steps"]} steps of {settings["batch"]} crops, AdamW, peak learning rate
   {settings["learning_rate"]}, mean squared error plus {settings["kl_weight"]} x KL, averaged weights, seed
   {settings["seed"]}; {training["minutes"]} minutes on: {training["machine"]} (torch {training["torch"]}).
 - **Made by**: `make train-vae`, shipped by `make ship-models`.
 
 PSNR in dB at {yardstick["size"]} px on photographs it never saw, beside the best linear
-{yardstick["components"]}-component code of 8 x 8 blocks fitted to the training photographs (shipped only if the margin on the astronaut is at least
-{yardstick["required_margin_db"]} dB):
+{yardstick["components"]}-component code of 8 x 8 blocks fitted to its own training photographs. A model is
+shipped only if its margin on the astronaut is at least {yardstick["required_margin_db"]} dB:
 
 | photograph | autoencoder | block code | margin |
 |---|---|---|---|

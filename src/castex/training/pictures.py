@@ -51,7 +51,7 @@ def photograph(name: str) -> Picture:
     return picture.permute(2, 0, 1) if picture.ndim == 3 else picture.expand(3, -1, -1).clone()
 
 
-def resized(picture: Picture, short_side: int) -> Picture:
+def resized(picture: Picture, short_side: int) -> Float[Tensor, "3 rows columns"]:
     """The picture with its shorter side at `short_side` pixels, antialiased, never enlarged."""
     height, width = picture.shape[1:]
     scale = min(short_side / min(height, width), 1.0)
@@ -108,10 +108,6 @@ class PictureSource:
         stream = generator(seed, "dead_leaves", "train_vae")
         self._leaves = [[resized(dead_leaves(4 * crop, stream), 2 * crop)] for _ in range(procedural)]
 
-    def pictures(self, size: int) -> list[Picture]:
-        """Every photograph, resized and centre-cropped to `size`: what the yardstick's block code is fitted to."""
-        return [centre_crop(resized(photograph(name), size), size) for name in PHOTOGRAPHS]
-
     def batch(self, step: int, count: int) -> Float[Tensor, "count 3 crop crop"]:
         """`count` crops with flips, quarter turns and colour jitter, values in [0, 1]."""
         stream = generator(self._seed, f"batch{step}", "train_vae")
@@ -131,7 +127,7 @@ def _choose(items: Sequence[T], stream: torch.Generator) -> T:
     return items[int(torch.randint(len(items), (), generator=stream))]
 
 
-def _random_crop(picture: Picture, size: int, stream: torch.Generator) -> Picture:
+def _random_crop(picture: Picture, size: int, stream: torch.Generator) -> Float[Tensor, "3 side side"]:
     height, width = picture.shape[1:]
     top = int(torch.randint(height - size + 1, (), generator=stream))
     left = int(torch.randint(width - size + 1, (), generator=stream))
@@ -154,9 +150,3 @@ def _turn_hue(crop: Picture, angle: float) -> Picture:
     k = (1 - c) / 3
     rotation = crop.new_tensor([[c + k, k - s, k + s], [k + s, c + k, k - s], [k - s, k + s, c + k]])
     return torch.einsum("ij,jhw->ihw", rotation, crop)
-
-
-def centre_crop(picture: Picture, size: int) -> Picture:
-    """The central square of `size` pixels."""
-    top, left = (picture.shape[1] - size) // 2, (picture.shape[2] - size) // 2
-    return picture[:, top : top + size, left : left + size]

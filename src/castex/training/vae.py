@@ -60,9 +60,9 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             self.model = new_autoencoder(self.settings.autoencoder)
+            self.average = new_autoencoder(self.settings.autoencoder)
         warm_start_(self.model)
         self.model.to(memory_format=torch.channels_last)
-        self.average = new_autoencoder(self.settings.autoencoder)
         self.average.load_state_dict(self.model.state_dict())
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=self.settings.learning_rate, weight_decay=1e-3, fused=True
@@ -71,7 +71,7 @@ class Training:
     def run(
         self, source: PictureSource, checkpoints: Path, clock: Callable[[], float] = time.monotonic
     ) -> bool:
-        """Train until the last step (True) or until the sitting's budget is spent (False), saving on the way."""
+        """Train to the last step (True) or until the sitting's budget is spent (False), saving on the way."""
         settings, start, before = self.settings, clock(), self.seconds
         progress = Progress("train_vae", settings.steps, first=self.step)
         while self.step < settings.steps:

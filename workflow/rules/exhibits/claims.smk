@@ -3,6 +3,7 @@
 
 
 rule claims_toy_reconstruction:
+    """The verdicts that Figure 2 alone can decide."""
     input:
         exhibits=rules.toy_reconstruction.output.csv,
         ledger="data/claims.yaml",
@@ -15,7 +16,6 @@ rule claims_toy_reconstruction:
         "<logs>/claims_toy_reconstruction.log",
     benchmark:
         "<benchmarks>/claims_toy_reconstruction.tsv"
-    """The verdicts that Figure 2 alone can decide."""
     localrule: True
     resources:
         mem="500MB",
@@ -28,6 +28,7 @@ rule claims_toy_reconstruction:
 
 
 rule claims:
+    """Every claim and every published number: reported, ours, PASS, FAIL or NOT RUN, and why."""
     input:
         exhibits=[rules.toy_reconstruction.output.csv, rules.toy_sensitivity.output.csv],
         ledger="data/claims.yaml",
@@ -45,7 +46,6 @@ rule claims:
         "<logs>/claims.log",
     benchmark:
         "<benchmarks>/claims.tsv"
-    """Every claim and every published number: reported, ours, PASS, FAIL or NOT RUN, and why."""
     localrule: True
     resources:
         mem="500MB",

@@ -1,8 +1,9 @@
 rule toy_reconstruction:
+    """Figure 2: six reconstructions from point-mass scores, their PSNRs, and how they converge."""
     input:
-        results=sweep_results("toy_reconstruction"),
-        traces=sweep_files("toy_reconstruction", "trace.csv"),
-        pictures=sweep_files("toy_reconstruction", "pictures.safetensors"),
+        results=sweep_files("toy_reconstruction", rules.reconstruct.output.result),
+        traces=sweep_files("toy_reconstruction", rules.reconstruct.output.trace),
+        pictures=sweep_files("toy_reconstruction", rules.reconstruct.output.pictures),
         reported="data/reported.csv",
         code="figures/toy_reconstruction.py",
         save="figures/_save.py",
@@ -21,7 +22,6 @@ rule toy_reconstruction:
         "<logs>/toy_reconstruction.log",
     benchmark:
         "<benchmarks>/toy_reconstruction.tsv"
-    """Figure 2: six reconstructions from point-mass scores, their PSNRs, and how they converge."""
     localrule: True
     resources:
         mem="500MB",

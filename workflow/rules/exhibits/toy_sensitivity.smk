@@ -1,6 +1,7 @@
 rule toy_sensitivity:
+    """Figure 2 on three photographs: does the ordering depend on the picture or the seed?"""
     input:
-        results=sweep_results("toy_sensitivity"),
+        results=sweep_files("toy_sensitivity", rules.reconstruct.output.result),
         code="figures/toy_sensitivity.py",
         save="figures/_save.py",
         methods="figures/_methods.py",
@@ -18,7 +19,6 @@ rule toy_sensitivity:
         "<logs>/toy_sensitivity.log",
     benchmark:
         "<benchmarks>/toy_sensitivity.tsv"
-    """Figure 2 on three photographs: does the ordering depend on the picture or the seed?"""
     localrule: True
     resources:
         mem="500MB",

@@ -1,0 +1,72 @@
+# The commands of this artifact, the same for a reader and for CI. `make help` lists them.
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+CORES ?= all
+SCALE_ARGS ?=
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE ?= 1
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# Jobs state their memory; Snakemake starts no more of them than the free memory holds.
+FREE_MB = $(shell awk '/MemAvailable/ {print int($$2 / 1024)}' /proc/meminfo 2>/dev/null || echo 4000)
+SNAKEMAKE = snakemake --cores $(CORES) --resources mem_mb=$(FREE_MB) $(SCALE_ARGS)
+
+.PHONY: help env figures test test-long lint format report bench train-vae ship-models gpu-check constraints
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/.complete  ## make .venv with the pinned versions; a second call does nothing
+
+$(VENV)/.complete: pyproject.toml constraints.txt workflow/scripts/choose_torch.py
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	  f"Python {sys.version.split()[0]} is not supported: use 3.11 to 3.13, e.g. make env PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	arguments=$$($(VENV)/bin/python workflow/scripts/choose_torch.py constraints.txt) && \
+	  $(PIP) install --quiet $$arguments
+	$(PIP) install --quiet -c constraints.txt -e '.[test]'
+	touch $@
+
+figures: env  ## every figure and table at the mini scale, into results/mini/figures
+	$(SNAKEMAKE)
+
+test: env  ## the test suite
+	python -m pytest -n 2 -m "not long and not gpu and not network"
+
+test-long: env  ## the tests that take minutes
+	python -m pytest -n 2 -m "long and not gpu and not network"
+
+lint: env  ## formatters, linters, types, and Snakemake's own lint
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check .
+	python workflow/scripts/lint_rules.py
+
+format: env  ## rewrite the code in the house style
+	ruff check --fix .
+	ruff format .
+	snakefmt .
+
+report: figures  ## one self-contained page of all exhibits
+	snakemake --report results/mini/report.html $(SCALE_ARGS)
+
+bench: figures  ## core-seconds and memory against the budgets, and the time of a run with nothing to do
+	start=$$(date +%s%N); $(SNAKEMAKE) --quiet all; \
+	  printf 's\n%s\n' $$(( ($$(date +%s%N) - start) / 1000000 ))e-3 > results/mini/benchmarks/nothing_to_do.tsv
+	@column -t -s, results/mini/figures/ledger.csv; tail -n 1 results/mini/benchmarks/nothing_to_do.tsv
+
+train-vae: env  ## train the mini autoencoder (about an hour on one core); run again to continue
+	$(SNAKEMAKE) train_mini
+
+ship-models: train-vae  ## check the yardstick and copy the trained model to data/mini
+	python -m castex.cli.ship_models --vae results/train/vae --output data/mini/vae
+
+gpu-check: env  ## what needs a CUDA device
+	python -m pytest -m gpu
+
+constraints:  ## resolve constraints.txt anew (needs uv)
+	env -u UV_FIND_LINKS uv pip compile --universal --python-version 3.11 --no-header --no-annotate \
+	  --all-extras --output-file constraints.txt pyproject.toml

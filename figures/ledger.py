@@ -1,0 +1,60 @@
+"""The cost ledger: core-seconds and memory of the toy exhibits, from `benchmark:` files, against budgets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from castex.errors import IncompleteResults
+from castex.tally import write_table
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+COLUMNS = ["item", "value", "unit", "budget", "verdict", "what"]
+
+
+def load(benchmarks: Sequence[Path], root: Path) -> pd.DataFrame:
+    """One row per job: its name (the benchmark's path below `root`), seconds, and peak memory in MB."""
+    rows = []
+    for path in benchmarks:
+        table = pd.read_csv(path, sep="\t")
+        if table.empty:
+            raise IncompleteResults(f"{path} holds no measurement; run its job again with --forcerun")
+        # A job too short to be sampled has no memory reading; its seconds still count.
+        memory = pd.to_numeric(table["max_rss"], errors="coerce").max()
+        name = path.relative_to(root).with_suffix("").as_posix()
+        rows.append({"job": name, "seconds": float(table["s"].sum()), "memory": memory})
+    return pd.DataFrame(rows)
+
+
+def draw(jobs: pd.DataFrame, budgets: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Totals with their verdicts, then every job. Jobs run one thread each, so seconds are core-seconds."""
+    arms = jobs[jobs["job"].str.startswith("reconstruct/")]
+    totals = {
+        "toy_core_seconds": jobs["seconds"].sum(),
+        "toy_longest_arm": arms["seconds"].max(),
+        "toy_peak_memory": jobs["memory"].max(),
+    }
+    rows = [
+        {
+            "item": name,
+            "value": round(float(totals[name]), 1),
+            "verdict": "PASS" if totals[name] <= entry["budget"] else "FAIL",
+            **entry,
+        }
+        for name, entry in budgets.items()
+    ]
+    rows += [
+        {"item": job["job"], "value": round(job["seconds"], 1), "unit": "s", "what": "one job"}
+        for job in jobs.sort_values("seconds", ascending=False).to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+if __name__ == "__main__":
+    measured = load([Path(path) for path in snakemake.input.benchmarks], Path(snakemake.params.root))
+    limits = yaml.safe_load(Path(snakemake.input.budgets).read_text(encoding="utf-8"))
+    write_table(Path(snakemake.output.csv), draw(measured, limits))

@@ -1,0 +1,112 @@
+"""Configuration: what is shipped is valid, and a mistake is named before anything runs."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from castex.config import config_schema, load_config, merged, validated
+from castex.errors import InputError
+from castex.settings import ReconstructSettings
+
+
+@pytest.fixture
+def raw(root):
+    files = [root / "config" / "config.yaml", *sorted((root / "config" / "experiments").glob("*.yaml"))]
+    return copy.deepcopy(merged(yaml.safe_load(path.read_text()) for path in files))
+
+
+def test_schema_file_is_generated_from_the_settings(root):
+    """Mend with: castex schema --output workflow/schemas/config.schema.yaml"""
+    assert (root / "workflow" / "schemas" / "config.schema.yaml").read_text() == config_schema()
+
+
+def test_every_setting_is_described():
+    def undescribed(node, path):
+        for name, child in node.get("properties", {}).items():
+            if "description" not in child:
+                yield f"{path}.{name}"
+
+    schema = yaml.safe_load(config_schema())
+    parts = {"Config": schema, **schema["$defs"]}
+    assert [gap for name, part in parts.items() for gap in undescribed(part, name)] == []
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_shipped_scales_are_valid(scale):
+    config = load_config(scale)
+    assert config.scale == scale
+    assert config.sweep("toy_reconstruction").pictures == ["astronaut"]
+
+
+def test_paper_scale_is_the_paper_where_it_says_so():
+    config = load_config("paper")
+    assert (
+        config.models["vae"].repository == "stabilityai/sd-vae-ft-mse" and config.models["vae"].folder is None
+    )
+    for name in config.sweep("toy_reconstruction").variants:
+        assert config.reconstruct[name].size == 512
+    dip = config.reconstruct["pixel-dip"]
+    assert (dip.dip.width, dip.dip.scales, dip.optimise.steps) == (128, 5, 1500)
+
+
+def test_both_scales_run_the_same_experiments():
+    mini, paper = load_config("mini"), load_config("paper")
+    assert mini.experiments == paper.experiments
+    assert mini.reconstruct.keys() == paper.reconstruct.keys()
+
+
+def test_unknown_scale():
+    with pytest.raises(InputError, match="no scale 'huge'"):
+        load_config("huge")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (["sed"], 1, r"sed: Extra inputs are not permitted"),
+        (["replicates"], "many", r"replicates: .*'reduced' or 'full'"),
+        (["reconstruct", "pixel-dip", "optimise", "steps"], 0, r"pixel-dip\.optimise\.steps: .*\(got '0'\)"),
+        (["reconstruct", "pixel-dip", "optimise", "lerning_rate"], 1, r"lerning_rate: Extra inputs"),
+        (["reconstruct", "pixel-dip", "space"], "voxel", r"pixel-dip\.space"),
+        (["models", "vae"], {"licence": "MIT"}, r"a model needs `folder`"),
+        (["models", "vae", "revision"], "main", r"models\.vae\.revision"),
+        (["experiments", "toy_sensitivity", "full", "pictures"], ["nobody"], r"unknown picture 'nobody'"),
+        (["experiments", "toy_sensitivity", "full", "variants"], ["nothing"], r"unknown variant 'nothing'"),
+    ],
+)
+def test_mistakes_are_named(raw, path, value, sentence):
+    node = raw
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    with pytest.raises(InputError, match=sentence):
+        validated(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"timestep_min": 980}, "timestep_min=980 must be below timestep_max=980"),
+        ({"parameterisation": "dip", "size": 32}, "use at least 64 pixels"),
+    ],
+)
+def test_contradictions_within_an_arm(change, sentence):
+    base = {"space": "pixel", "parameterisation": "explicit", "size": 64}
+    with pytest.raises(ValidationError, match=sentence):
+        ReconstructSettings(**(base | {"optimise": {"steps": 1, "learning_rate": 0.1}} | change))
+
+
+def test_settings_are_frozen():
+    config = load_config()
+    with pytest.raises(ValidationError):
+        config.scale = "paper"
+
+
+def test_merging_replaces_lists_and_merges_mappings():
+    below, above = {"a": {"x": 1, "y": [1, 2]}, "b": 1}, {"a": {"y": [3]}, "b": {"z": 0}}
+    assert merged([below, above]) == {"a": {"x": 1, "y": [3]}, "b": {"z": 0}}
+    assert below["a"]["y"] == [1, 2]
