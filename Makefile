@@ -13,7 +13,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 FREE_MB = $(shell awk '/MemAvailable/ {print int($$2 / 1024)}' /proc/meminfo 2>/dev/null || echo 4000)
 SNAKEMAKE = snakemake --cores $(CORES) --resources mem_mb=$(FREE_MB) $(SCALE_ARGS)
 
-.PHONY: help env figures test test-long lint format report bench train-vae ship-models gpu-check constraints
+.PHONY: help env figures test test-long lint format report bench readme train-vae ship-models gpu-check constraints
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: figures  ## core-seconds and memory against the budgets, and the time of 
 	start=$$(date +%s%N); $(SNAKEMAKE) --quiet all; \
 	  printf 's\n%s\n' $$(( ($$(date +%s%N) - start) / 1000000 ))e-3 > results/mini/benchmarks/nothing_to_do.tsv
 	@column -t -s, results/mini/figures/ledger.csv; tail -n 1 results/mini/benchmarks/nothing_to_do.tsv
+
+readme: figures  ## rewrite the README's results table from results/mini
+	python workflow/scripts/readme_table.py results/mini/figures README.md
 
 train-vae: env  ## train the mini autoencoder (about an hour on one core); run again to continue
 	$(SNAKEMAKE) train_mini

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from castex.files import atomic_path, sha256, write_json
+from castex.files import sha256, write_json, write_tensors
 
 SLOTS = (0, 1)
 
@@ -33,15 +33,13 @@ def save(folder: Path, checkpoint: Checkpoint, *, settings: str) -> None:
     """Write `checkpoint` into the older of the two slots; `settings` is the fingerprint of the run."""
     steps = {slot: _recorded_step(folder, slot, settings) for slot in SLOTS}
     slot = min(SLOTS, key=lambda k: steps[k])
-    tensors = {key: value.detach().contiguous().cpu() for key, value in checkpoint.tensors.items()}
     # The sidecar goes first: tensors without a matching sidecar are ignored, whichever write was cut off.
     (folder / f"slot{slot}.json").unlink(missing_ok=True)
-    with atomic_path(folder / f"slot{slot}.safetensors") as partial:
-        save_file(tensors, partial)
-        digest = sha256(partial)
+    path = folder / f"slot{slot}.safetensors"
+    write_tensors(path, checkpoint.tensors)
     write_json(
         folder / f"slot{slot}.json",
-        {"step": checkpoint.step, "settings": settings, "sha256": digest},
+        {"step": checkpoint.step, "settings": settings, "sha256": sha256(path)},
     )
 
 

@@ -9,7 +9,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -65,3 +68,16 @@ def copy(source: Path, target: Path) -> None:
     """Copy one file's bytes, atomically."""
     with atomic_path(target) as partial:
         shutil.copyfile(source, partial)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors as safetensors, atomically.
+
+    The bytes are made in memory first: the library's own writer hides a full disk behind an exception of
+    its own.
+    """
+    from safetensors.torch import save
+
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as partial:
+        partial.write_bytes(save(content, metadata={"format": "pt"}))

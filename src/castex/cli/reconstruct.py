@@ -95,9 +95,7 @@ def _write(
     result: Reconstruction,
 ) -> None:
     """Every file atomically, and `result.json` last: where it stands, the rest is complete."""
-    from safetensors.torch import save_file
-
-    from castex.files import atomic_path, write_json, write_text
+    from castex.files import write_json, write_tensors, write_text
     from castex.picture import write_picture
 
     folder = arguments.output
@@ -106,8 +104,7 @@ def _write(
         pictures |= {"decoded": result.decoded, "ceiling": _round_trip(codec, target, settings.device)}
     for name, picture in pictures.items():
         write_picture(folder / f"{name}.png", picture)
-    with atomic_path(folder / "pictures.safetensors") as partial:
-        save_file({name: picture.cpu().contiguous() for name, picture in pictures.items()}, partial)
+    write_tensors(folder / "pictures.safetensors", pictures)
     names = sorted(result.trace[0][1])
     rows = [",".join([str(step), *(repr(seen[name]) for name in names)]) for step, seen in result.trace]
     write_text(folder / "trace.csv", "\n".join([",".join(["step", *names]), *rows]) + "\n")

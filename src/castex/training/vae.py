@@ -18,7 +18,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from castex.checkpoint import Checkpoint, load, optimiser_tensors, restore_optimiser, save
-from castex.files import fingerprint, write_json, write_text
+from castex.diffusion import WEIGHTS_FILE
+from castex.files import fingerprint, write_json, write_tensors, write_text
 from castex.progress import Progress
 from castex.settings import AutoencoderSettings, TrainVaeSettings
 from castex.training.pictures import HELD_OUT, PHOTOGRAPHS, PictureSource
@@ -144,11 +145,12 @@ class Training:
         half = new_autoencoder(self.settings.autoencoder).half()
         half.load_state_dict(self.average.state_dict())
         half.register_to_config(scaling_factor=self.average.config["scaling_factor"])
-        half.save_pretrained(folder)
+        half.save_config(folder)
+        write_tensors(folder / WEIGHTS_FILE, half.state_dict())
         rows = [f"{step},{loss!r}" for step, loss in enumerate(self.losses, start=1)]
         write_text(folder / "loss.csv", "\n".join(["step,mse", *rows]) + "\n")
         write_json(folder / "training.json", self._record())
-        write_sums(folder, ["config.json", "diffusion_pytorch_model.safetensors"])
+        write_sums(folder, ["config.json", WEIGHTS_FILE])
 
     def _record(self) -> dict[str, object]:
         parameters = sum(p.numel() for p in self.model.parameters())

@@ -1,0 +1,143 @@
+"""Each exhibit draws itself from a small table, and only from complete ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+import claims as claims_page
+import ledger
+import toy_reconstruction
+import toy_sensitivity
+from _methods import STYLES
+from _save import save
+from castex.claims import COLUMNS as CLAIM_COLUMNS
+from castex.errors import IncompleteResults
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Four runs of 16 pixels, one per method, as the rule `reconstruct` leaves them."""
+    made = []
+    for k, method in enumerate(STYLES):
+        space, parameterisation = method.split("-")
+        folder = tmp_path / method
+        folder.mkdir()
+        names = ["target", "theta"] + (["decoded", "ceiling"] if space == "latent" else [])
+        picture = np.random.default_rng(k).random((1, 3, 16, 16), dtype=np.float32)
+        save_file(dict.fromkeys(names, picture), folder / "pictures.safetensors")
+        scores = {"psnr_theta": 10.0 + k}
+        if space == "latent":
+            scores |= {"psnr_decoded": 20.0, "psnr_ceiling": 21.0, "code_values": 16}
+        settings = {
+            "space": space,
+            "parameterisation": parameterisation,
+            "initial": "gaussian",
+            "decoder_pull": 0,
+        }
+        record = {"seed": 0, "image": {"name": "astronaut.png"}, "settings": settings, **scores}
+        (folder / "result.json").write_text(json.dumps(record))
+        columns = [name for name in scores if name in ("psnr_theta", "psnr_decoded")]
+        pd.DataFrame({"step": [1, 2], **{name: [5.0, scores[name]] for name in columns}}).to_csv(
+            folder / "trace.csv", index=False
+        )
+        made.append(folder)
+    return made
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def test_toy_reconstruction_shows_six_scores_beside_the_papers(folders, root, tmp_path):
+    data = toy_reconstruction.load(folders, root / "data" / "reported.csv")
+    assert (data.scores["variant"] == "reported").sum() == 6
+    assert (
+        len(data.scores[(data.scores["variant"] == "ours") & data.scores["metric"].str.match("psnr_[td]")])
+        == 6
+    )
+    figure = toy_reconstruction.draw(data)
+    shown = "\n".join(texts(figure))
+    for paper in ("148.02", "8.53", "26.38", "43.56", "23.81", "27.03"):
+        assert f"(paper {paper})" in shown
+    assert "21.00 dB\n16 numbers" in shown
+    assert len(figure.axes) == 9
+    save(figure, [tmp_path / "a.pdf", tmp_path / "a.png"])
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF") and b"CreationDate" not in (
+        tmp_path / "a.pdf"
+    ).read_bytes()
+
+
+def test_figures_have_the_same_bytes_each_time(folders, root, tmp_path):
+    for name in ("a", "b"):
+        figure = toy_reconstruction.draw(toy_reconstruction.load(folders, root / "data" / "reported.csv"))
+        save(figure, [tmp_path / f"{name}.pdf", tmp_path / f"{name}.png"])
+    for suffix in ("pdf", "png"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_toy_sensitivity_draws_a_dot_per_run(folders):
+    scores = toy_sensitivity.load([folder / "result.json" for folder in folders])
+    more = scores.assign(asset="coffee")
+    figure = toy_sensitivity.draw(pd.concat([scores, more, more.assign(seed=1)], ignore_index=True))
+    assert [axes.get_title() for axes in figure.axes] == ["astronaut", "coffee"]
+    dots = [sum(len(line.get_xdata()) for line in axes.lines) for axes in figure.axes]
+    # Six scores per run, and two points for the line of the autoencoder's ceiling.
+    assert dots == [6 + 2, 12 + 2]
+
+
+def test_claims_page_escapes_and_counts():
+    row = dict.fromkeys(CLAIM_COLUMNS) | {
+        "claim": "a",
+        "statement": "<script>alert(1)</script>",
+        "source": "Fig. 2",
+        "reported": 148.02,
+        "ours": 131.5,
+        "verdict": "PASS",
+        "reason": "1 run",
+        "rule": "toy",
+        "file": "toy.csv",
+        "tolerance": ">= 120 dB",
+    }
+    other = row | {"claim": "b", "verdict": "NOT RUN", "rule": None, "file": None, "ours": None}
+    page = claims_page.draw(pd.DataFrame([row, other]), scale="mini", replicates="reduced")
+    assert "1 PASS, 0 FAIL, 1 NOT RUN" in page
+    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert "148.02" in page and "131.50" in page and "&gt;= 120 dB" in page and "nan" not in page.lower()
+    assert "1 published numbers that were not run" in page
+
+
+def benchmark(path, seconds, memory):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n")
+    return path
+
+
+def test_ledger_compares_with_budgets(tmp_path):
+    budgets = {
+        "toy_core_seconds": {"budget": 100, "unit": "s", "what": "all"},
+        "toy_longest_arm": {"budget": 90, "unit": "s", "what": "arm"},
+        "toy_peak_memory": {"budget": 400, "unit": "MB", "what": "memory"},
+    }
+    paths = [
+        benchmark(tmp_path / "reconstruct" / "a.tsv", 70, 500),
+        benchmark(tmp_path / "reconstruct" / "b.tsv", 20, 300),
+        # A job of a second is never sampled: Snakemake writes NA.
+        benchmark(tmp_path / "picture" / "c.tsv", 15, "NA"),
+    ]
+    table = ledger.draw(ledger.load(paths, tmp_path), budgets).set_index("item")
+    assert table.loc["toy_core_seconds", ["value", "verdict"]].tolist() == [105, "FAIL"]
+    assert table.loc["toy_longest_arm", ["value", "verdict"]].tolist() == [70, "PASS"]
+    assert table.loc["toy_peak_memory", ["value", "verdict"]].tolist() == [500, "FAIL"]
+    assert table.loc["picture/c", "value"] == 15
+
+
+def test_ledger_refuses_an_empty_measurement(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("s\th:m:s\tmax_rss\n")
+    with pytest.raises(IncompleteResults, match="holds no measurement"):
+        ledger.load([path], tmp_path)

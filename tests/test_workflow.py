@@ -1,0 +1,276 @@
+"""The workflow as a reader meets it: its laws, a whole run at the smoke scale, and what reruns when."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+EXHIBITS = ["claims", "ledger", "toy_reconstruction", "toy_sensitivity"]
+SMOKE = ["--configfile", "tests/smoke.yaml"]
+
+
+def snakemake(folder, *arguments, check=True, **kwargs):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+    command = ["snakemake", "--nocolor", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, **kwargs
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def planned(folder, *arguments):
+    """Rule -> number of jobs that a dry run would start (the target rules `all` and `claims` included)."""
+    text = "".join(snakemake(folder, "-n", "-q", *arguments).stdout)
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, flags=re.MULTILINE)} | {}
+
+
+def copy_of_the_checkout(root, target):
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, target / name)
+
+
+@pytest.fixture(scope="session")
+def finished(root_path, tmp_path_factory, worker_id):
+    """A copy of the checkout in which the smoke scale ran to its end; shared by all workers."""
+    shared = (
+        tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.getbasetemp()
+    )
+    target = shared / "smoke"
+    with (shared / "smoke.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / ".finished").exists():
+            copy_of_the_checkout(root_path, target)
+            for command in (["init", "-q"], ["add", "-A"]):
+                subprocess.run(["git", *command], cwd=target, check=True)
+            snakemake(target, "--cores", "2", *SMOKE)
+            (target / ".git" / "info" / "exclude").write_text(".finished\n")
+            (target / ".finished").touch()
+    return target
+
+
+@pytest.fixture(scope="session")
+def root_path():
+    from conftest import ROOT
+
+    return ROOT
+
+
+@pytest.fixture
+def edited(finished, tmp_path):
+    """A private copy of the finished run, to be changed by one test."""
+    shutil.copytree(finished, tmp_path / "run", symlinks=True)
+    return tmp_path / "run"
+
+
+# The laws of the tree ---------------------------------------------------------------------------------------
+
+
+def test_one_name_everywhere(root):
+    rules = sorted(path.stem for path in (root / "workflow" / "rules" / "exhibits").glob("*.smk"))
+    scripts = sorted(p.stem for p in (root / "figures").glob("*.py") if not p.stem.startswith("_"))
+    captions = sorted(p.stem for p in (root / "workflow" / "report").glob("*.rst") if p.stem != "workflow")
+    assert rules == scripts == captions == EXHIBITS
+    targets = snakemake(root, "--list-target-rules").stdout
+    readme = (root / "README.md").read_text()
+    for name in EXHIBITS:
+        assert re.search(rf"^{name}\b.*\(.+\)", targets, flags=re.MULTILINE), f"{name} has a docstring"
+        assert f"`{name}`" in readme
+
+
+def test_every_rule_logs_and_every_working_rule_is_measured(root):
+    for path in (root / "workflow" / "rules").rglob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = rule.split(":")[0]
+            if "shell:" in rule or "script:" in rule:
+                assert "log:" in rule, name
+                assert '"""' in rule, name
+            if "shell:" in rule:
+                assert "benchmark:" in rule and "mem=" in rule, name
+                assert "{log} 2>&1" in rule, name
+
+
+def test_lint_finds_nothing_but_the_accepted_message(root):
+    done = subprocess.run(
+        ["python", "workflow/scripts/lint_rules.py"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_lint_script_fails_on_another_message(root):
+    namespace: dict = {"__name__": "lint_rules"}
+    exec((root / "workflow" / "scripts" / "lint_rules.py").read_text(), namespace)
+    accepted = f"    * {namespace['ACCEPTED']}:"
+    report = f"Lints for rule a (line 1, a.smk):\n{accepted}\n    * No log directive defined:\n      text"
+    assert namespace["unexpected"](report) == ["rule a (line 1, a.smk): No log directive defined"]
+
+
+# Configuration ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("sed=1", "sed"),
+        ("replicates=many", "replicates"),
+        ("reconstruct={pixel-dip: {lerning_rate: 1}}", "lerning_rate"),
+        ("reconstruct={pixel-dip: {size: 32}}", "use at least 64 pixels"),
+    ],
+)
+def test_a_mistake_in_the_configuration_stops_the_dry_run(root, argument, named):
+    done = snakemake(root, "-n", "--config", argument, check=False)
+    assert done.returncode != 0 and named in done.stdout + done.stderr
+
+
+def test_command_line_and_snakefile_merge_alike(root):
+    """`castex.config` and Snakemake read the same files in the same order."""
+    from castex.config import load_config
+
+    assert load_config("paper").scale == "paper"
+    for scale in ("mini", "paper"):
+        overlay = [] if scale == "mini" else ["--configfile", f"config/{scale}.yaml"]
+        lines = (root / "Snakefile").read_text()
+        files = re.findall(r'^configfile: "(.+)"$', lines, flags=re.MULTILINE)
+        experiments = sorted(f"config/experiments/{p.name}" for p in (root / "config/experiments").iterdir())
+        assert files == ["config/config.yaml", *experiments]
+        assert planned(root, *overlay)
+
+
+def test_both_scales_have_the_same_rule_graph(root):
+    graphs = [
+        re.findall(r'label = "(\w+)"|(\d+ -> \d+)', snakemake(root, "--rulegraph", *overlay).stdout)
+        for overlay in ([], ["--configfile", "config/paper.yaml"], SMOKE)
+    ]
+    assert graphs[0] == graphs[1] == graphs[2] and len(graphs[0]) > 10
+
+
+def test_replicates_add_runs_and_only_runs(root):
+    reduced, full = planned(root), planned(root, "--config", "replicates=full")
+    assert full["reconstruct"] == 6 * 3 * 3 > reduced["reconstruct"] == 4 * 3
+    assert full.keys() == reduced.keys()
+
+
+# A whole run ------------------------------------------------------------------------------------------------
+
+
+def test_every_exhibit_is_there(finished):
+    figures = finished / "results" / "smoke" / "figures"
+    names = {path.name for path in figures.iterdir()}
+    for figure in ("toy_reconstruction", "toy_sensitivity"):
+        assert {f"{figure}.pdf", f"{figure}.png", f"{figure}.csv"} <= names
+    assert {"claims.csv", "claims.html", "ledger.csv"} <= names
+    claims = pd.read_csv(figures / "claims.csv")
+    assert set(claims["verdict"]) <= {"PASS", "FAIL", "NOT RUN"}
+    ledger = yaml.safe_load((finished / "data" / "claims.yaml").read_text())
+    assert {claim["id"] for claim in ledger["claims"]} <= set(claims["claim"])
+    assert len(claims[claims["rule"].isna()]) == 164
+
+
+def test_tracked_and_generated_never_share_a_folder(finished):
+    status = ["git", "status", "--porcelain", "--untracked-files=all"]
+    listed = subprocess.run(status, cwd=finished, capture_output=True, text=True, check=True).stdout
+    assert [line for line in listed.splitlines() if not line.startswith("A ")] == []
+
+
+def test_nothing_to_be_done_the_second_time(finished):
+    assert "Nothing to be done" in "".join(snakemake(finished, "--cores", "1", *SMOKE).stderr)
+
+
+def test_touching_every_tracked_file_plans_nothing(edited):
+    later = time.time() + 100
+    for path in edited.rglob("*"):
+        if path.is_file() and not {"results", ".snakemake", ".git"} & set(path.relative_to(edited).parts):
+            os.utime(path, (later, later))
+    assert planned(edited, *SMOKE) == {}
+
+
+def test_one_learning_rate_reruns_its_arm_and_its_exhibits(edited):
+    path = edited / "tests" / "smoke.yaml"
+    path.write_text(
+        path.read_text().replace(
+            "pixel-dip: {size: 64, optimise: {", "pixel-dip: {size: 64, optimise: {learning_rate: 0.5, "
+        )
+    )
+    jobs = planned(edited, *SMOKE)
+    assert jobs.pop("total", None) is not None
+    assert jobs == {
+        "all": 1,
+        "resolve_variant": 1,
+        "reconstruct": 3,
+        "toy_reconstruction": 1,
+        "toy_sensitivity": 1,
+        "claims": 1,
+        "ledger": 1,
+    }
+
+
+def test_editing_a_plot_redraws_it_alone(edited):
+    path = edited / "figures" / "toy_sensitivity.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    jobs = planned(edited, *SMOKE)
+    assert "reconstruct" not in jobs and "toy_reconstruction" not in jobs and jobs["toy_sensitivity"] == 1
+
+
+def test_altered_weights_stop_the_run_and_are_named(edited):
+    path = edited / "data" / "mini" / "vae" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    shutil.rmtree(edited / "results" / "smoke" / "lock")
+    done = snakemake(edited, "--cores", "1", "fetch_all", *SMOKE, check=False)
+    assert done.returncode != 0
+    assert "diffusion_pytorch_model.safetensors is altered or truncated" in done.stdout + done.stderr
+
+
+def test_a_killed_run_continues(edited):
+    """SIGKILL while the arms run; afterwards the same command finishes and no half-written file is left."""
+    results = edited / "results" / "smoke"
+    shutil.rmtree(results / "reconstructions")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = ["snakemake", "--cores", "1", *SMOKE]
+    run = subprocess.Popen(
+        command, cwd=edited, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(results.glob("reconstructions/*/*/*/theta.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(run.pid, 9)
+    run.wait()
+    snakemake(edited, "--unlock", *SMOKE)
+    snakemake(edited, "--cores", "2", *SMOKE)
+    assert not list(results.rglob("*partial*")) and not list(results.rglob(".checkpoints"))
+    assert planned(edited, *SMOKE) == {}
+
+
+def test_no_job_opens_a_socket(edited):
+    """The whole run again in a network namespace without any interface, where the kernel allows one."""
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this kernel does not allow network namespaces")
+    shutil.rmtree(edited / "results" / "smoke")
+    command = ["unshare", "-rn", "snakemake", "--cores", "2", *SMOKE]
+    done = subprocess.run(command, cwd=edited, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_report_is_one_page(finished):
+    snakemake(finished, "--report", "results/report.html", *SMOKE)
+    page = (finished / "results" / "report.html").read_text()
+    for name in EXHIBITS:
+        assert name in page
