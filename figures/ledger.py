@@ -1,5 +1,6 @@
 """The cost ledger: core-seconds and memory of the toy exhibits, from `benchmark:` files, against budgets."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 COLUMNS = ["item", "value", "unit", "budget", "verdict", "what"]
 
 
-def load(benchmarks: Sequence[Path], root: Path) -> pd.DataFrame:
-    """One row per job: its name (the benchmark's path below `root`), seconds, and peak memory in MB."""
+def load(benchmarks: Sequence[Path]) -> pd.DataFrame:
+    """One row per job: its name (the benchmark's path), seconds, and peak memory in MB."""
+    root = os.path.commonpath(benchmarks)
     rows = []
     for path in benchmarks:
         table = pd.read_csv(path, sep="\t")
@@ -55,6 +57,6 @@ def draw(jobs: pd.DataFrame, budgets: dict[str, dict[str, Any]]) -> pd.DataFrame
 
 
 if __name__ == "__main__":
-    measured = load([Path(path) for path in snakemake.input.benchmarks], Path(snakemake.params.root))
+    measured = load([Path(path) for path in snakemake.input.benchmarks])
     limits = yaml.safe_load(Path(snakemake.input.budgets).read_text(encoding="utf-8"))
     write_table(Path(snakemake.output.csv), draw(measured, limits))

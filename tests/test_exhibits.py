@@ -129,7 +129,7 @@ def test_ledger_compares_with_budgets(tmp_path):
         # A job of a second is never sampled: Snakemake writes NA.
         benchmark(tmp_path / "picture" / "c.tsv", 15, "NA"),
     ]
-    table = ledger.draw(ledger.load(paths, tmp_path), budgets).set_index("item")
+    table = ledger.draw(ledger.load(paths), budgets).set_index("item")
     assert table.loc["toy_core_seconds", ["value", "verdict"]].tolist() == [105, "FAIL"]
     assert table.loc["toy_longest_arm", ["value", "verdict"]].tolist() == [70, "PASS"]
     assert table.loc["toy_peak_memory", ["value", "verdict"]].tolist() == [500, "FAIL"]
@@ -140,4 +140,4 @@ def test_ledger_refuses_an_empty_measurement(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("s\th:m:s\tmax_rss\n")
     with pytest.raises(IncompleteResults, match="holds no measurement"):
-        ledger.load([path], tmp_path)
+        ledger.load([path])

@@ -22,7 +22,5 @@ rule ledger:
     localrule: True
     resources:
         mem="500MB",
-    params:
-        root=f"results/{settings.scale}/benchmarks",
     script:
         "../../../figures/ledger.py"
