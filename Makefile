@@ -3,15 +3,15 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 CORES ?= all
-SCALE_ARGS ?=
 export OMP_NUM_THREADS ?= 1
-export HF_HUB_OFFLINE ?= 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
-# Jobs state their memory; Snakemake starts no more of them than the free memory holds.
-FREE_MB = $(shell awk '/MemAvailable/ {print int($$2 / 1024)}' /proc/meminfo 2>/dev/null || echo 4000)
-SNAKEMAKE = snakemake --cores $(CORES) --resources mem_mb=$(FREE_MB) $(SCALE_ARGS)
+# Jobs state their memory; Snakemake starts no more of them than the free memory, or a container's share, holds.
+FREE_MB = $(shell cat /sys/fs/cgroup/memory.max 2>/dev/null | awk -v kb="$$(awk '/MemAvailable/ {print $$2}' \
+  /proc/meminfo 2>/dev/null || echo 4000000)" 'BEGIN {mb = int(kb / 1024)} \
+  /^[0-9]+$$/ && $$1 / 1048576 < mb {mb = int($$1 / 1048576)} END {print mb}')
+SNAKEMAKE = snakemake --cores $(CORES) --resources mem_mb=$(FREE_MB) gpu=1
 
 .PHONY: help env figures test test-long lint format report bench readme train-vae ship-models gpu-check constraints
 
@@ -25,7 +25,7 @@ $(VENV)/.complete: pyproject.toml constraints.txt workflow/scripts/choose_torch.
 	  f"Python {sys.version.split()[0]} is not supported: use 3.11 to 3.13, e.g. make env PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	arguments=$$($(VENV)/bin/python workflow/scripts/choose_torch.py constraints.txt) && \
-	  $(PIP) install --quiet $$arguments
+	  $(PIP) install --quiet -c constraints.txt $$arguments
 	$(PIP) install --quiet -c constraints.txt -e '.[test]'
 	touch $@
 
@@ -51,7 +51,7 @@ format: env  ## rewrite the code in the house style
 	snakefmt .
 
 report: figures  ## one self-contained page of all exhibits
-	snakemake --report results/mini/report.html $(SCALE_ARGS)
+	snakemake --report results/mini/report.html
 
 bench: figures  ## core-seconds and memory against the budgets, and the time of a run with nothing to do
 	start=$$(date +%s%N); $(SNAKEMAKE) --quiet all; \

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from castex.files import atomic_path
 
-COLUMN_IN, PAGE_IN = 3.25, 6.875
+PAGE_IN = 6.875
 
 
 def use_style() -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from castex.claims import Exhibit, Ledger, decide, parse_ledger, undecided
+from castex.cli._entry import logged
 from castex.files import write_text
 from castex.tally import write_table
 
@@ -84,12 +85,13 @@ def _number(value: object) -> str:
 
 
 if __name__ == "__main__":
-    exhibits = snakemake.input.exhibits
-    paths = [Path(path) for path in ([exhibits] if isinstance(exhibits, str) else exhibits)]
-    book, numbers, measured = load(paths, Path(snakemake.input.ledger), Path(snakemake.input.reported))
-    table = decide(book, numbers, measured, replicates=snakemake.params.replicates)
-    if snakemake.params.whole:
-        table = pd.concat([table, undecided(book, numbers)], ignore_index=True)
-    write_table(Path(snakemake.output.csv), table)
-    page = draw(table, scale=snakemake.params.scale, replicates=snakemake.params.replicates)
-    write_text(Path(snakemake.output.html), page)
+    with logged(snakemake.log[0]):
+        exhibits = snakemake.input.exhibits
+        paths = [Path(path) for path in ([exhibits] if isinstance(exhibits, str) else exhibits)]
+        book, numbers, measured = load(paths, Path(snakemake.input.ledger), Path(snakemake.input.reported))
+        table = decide(book, numbers, measured, replicates=snakemake.params.replicates)
+        if snakemake.params.whole:
+            table = pd.concat([table, undecided(book, numbers, measured)], ignore_index=True)
+        write_table(Path(snakemake.output.csv), table)
+        page = draw(table, scale=snakemake.params.scale, replicates=snakemake.params.replicates)
+        write_text(Path(snakemake.output.html), page)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from castex.cli._entry import logged
 from castex.errors import IncompleteResults
 from castex.tally import write_table
 
@@ -57,6 +58,7 @@ def draw(jobs: pd.DataFrame, budgets: dict[str, dict[str, Any]]) -> pd.DataFrame
 
 
 if __name__ == "__main__":
-    measured = load([Path(path) for path in snakemake.input.benchmarks])
-    limits = yaml.safe_load(Path(snakemake.input.budgets).read_text(encoding="utf-8"))
-    write_table(Path(snakemake.output.csv), draw(measured, limits))
+    with logged(snakemake.log[0]):
+        measured = load([Path(path) for path in snakemake.input.benchmarks])
+        limits = yaml.safe_load(Path(snakemake.input.budgets).read_text(encoding="utf-8"))
+        write_table(Path(snakemake.output.csv), draw(measured, limits))

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file
 
 from _methods import STYLES
 from _save import PAGE_IN, plt, save, use_style
+from castex.cli._entry import logged
+from castex.errors import InputError
 from castex.tally import reconstruction_rows, reported_rows, tidy, write_table
 
 if TYPE_CHECKING:
@@ -49,14 +51,24 @@ def load(folders: Sequence[Path], reported: Path) -> Data:
         tensors = load_file(folder / "pictures.safetensors")
         pictures[method] = {name: t[0].transpose(1, 2, 0) for name, t in tensors.items()}
         traces[method] = pd.read_csv(folder / "trace.csv")
+    if (
+        len(folders) != len(STYLES)
+        or pictures.keys() != STYLES.keys()
+        or len({r["asset"] for r in rows}) != 2
+    ):
+        raise InputError(
+            f"the figure shows the four arms on one picture with one seed, but got {len(folders)} runs; "
+            "name one picture and one seed under experiments.toy_reconstruction (toy_sensitivity takes more)"
+        )
     return Data(tidy(rows), pictures, traces)
 
 
 def draw(data: Data) -> Figure:
     """Target and autoencoder ceiling, the six panels, and the convergence curves."""
     use_style()
-    figure = plt.figure(figsize=(PAGE_IN, 2.75))
-    grid = figure.add_gridspec(2, 5, width_ratios=(1, 1, 1, 1, 1.55))
+    figure = plt.figure(figsize=(PAGE_IN, 3.3))
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04, wspace=0.0, hspace=0.02)
+    grid = figure.add_gridspec(2, 5, width_ratios=(1, 1, 1, 1, 1.6))
     latent = data.pictures["latent-explicit"]
     _show(figure.add_subplot(grid[0, 0]), latent["target"], r"target $x^*$", "")
     ceiling = f"{_score(data, 'latent-explicit', 'psnr_ceiling'):.2f} dB"
@@ -87,11 +99,11 @@ def _curves(axes: Axes, traces: dict[str, pd.DataFrame]) -> None:
         trace, style = traces[method], STYLES[method]
         axes.plot(trace["step"], trace["psnr_theta"], color=style.colour, label=style.label)
         if "psnr_decoded" in trace:
-            label = f"{style.label}, decoded"
-            axes.plot(trace["step"], trace["psnr_decoded"], color=style.colour, linestyle=":", label=label)
+            axes.plot(trace["step"], trace["psnr_decoded"], color=style.colour, linestyle=":")
+    axes.plot([], [], color="0.4", linestyle=":", label="decoded")
     axes.set(xlabel="step", ylabel="PSNR (dB)")
     axes.grid(axis="y")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.22), ncols=2, columnspacing=0.8, fontsize=5.5)
+    axes.legend(loc="center right", bbox_to_anchor=(1.02, 0.55), fontsize=6.5, handlelength=1.4)
 
 
 def _score(data: Data, method: str, metric: str, variant: str = "ours") -> float:
@@ -107,6 +119,8 @@ def _reported(data: Data, method: str, metric: str) -> float:
 
 
 if __name__ == "__main__":
-    loaded = load([Path(path).parent for path in snakemake.input.results], Path(snakemake.input.reported))
-    save(draw(loaded), [snakemake.output.pdf, snakemake.output.png])
-    write_table(Path(snakemake.output.csv), loaded.scores)
+    with logged(snakemake.log[0]):
+        folders = [Path(path).parent for path in snakemake.input.results]
+        loaded = load(folders, Path(snakemake.input.reported))
+        save(draw(loaded), [snakemake.output.pdf, snakemake.output.png])
+        write_table(Path(snakemake.output.csv), loaded.scores)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from _methods import STYLES
 from _save import PAGE_IN, plt, save, use_style
+from castex.cli._entry import logged
 from castex.tally import reconstruction_rows, tidy, write_table
 
 if TYPE_CHECKING:
@@ -24,11 +25,9 @@ SCORES = [
     ("latent-dip", "psnr_theta", "o"),
     ("latent-dip", "psnr_decoded", "D"),
 ]
-VARIANTS = {
-    "uniform-start": "uniform start",
-    "grey-start": "grey start",
-    "decoder-pull": "with decoder pull",
-}
+# Arms beside the plain ones are hollow and stand a little to the right, one place each.
+OFFSET = 0.22
+TOP_DB = 190
 
 
 def load(results: Sequence[Path]) -> pd.DataFrame:
@@ -54,27 +53,30 @@ def _panel(axes: Axes, scores: pd.DataFrame) -> None:
     for place, (method, metric, marker) in enumerate(SCORES):
         style = STYLES[method]
         chosen = scores[(scores["method"] == method) & (scores["metric"] == metric)]
-        for variant, rows in chosen.groupby("variant", sort=False):
-            plain = variant == "ours"
-            label = style.label + (", decoded" if metric == "psnr_decoded" else "")
+        label = style.label + (", decoded" if metric == "psnr_decoded" else "")
+        others = sorted(set(chosen["variant"]) - {"ours"})
+        for step, variant in enumerate(["ours", *others]):
+            values = chosen.loc[chosen["variant"] == variant, "value"].clip(upper=TOP_DB)
             axes.plot(
-                [place + (0 if plain else 0.25)] * len(rows),
-                rows["value"],
+                [place + OFFSET * step] * len(values),
+                values,
                 marker,
                 color=style.colour,
-                markerfacecolor=style.colour if plain else "none",
-                label=label if plain else f"{label}, {VARIANTS[str(variant)]}",
+                markerfacecolor=style.colour if variant == "ours" else "none",
+                markersize=4 if step < 2 else 2.5,
+                label=label if variant == "ours" else f"{label} ({variant.removeprefix(method + '-')})",
             )
     ceiling = scores.loc[scores["metric"] == "psnr_ceiling", "value"]
     axes.axhline(ceiling.mean(), color="0.5", linestyle="--", label="autoencoder ceiling")
     axes.set_yscale("log")
     axes.set_yticks([5, 10, 20, 40, 80, 160], labels=["5", "10", "20", "40", "80", "160"])
-    axes.set(xticks=[], xlim=(-0.6, len(SCORES) - 0.4), ylim=(4, 180))
+    axes.set(xticks=[], xlim=(-0.6, len(SCORES) - 0.4), ylim=(4, 1.05 * TOP_DB))
     axes.minorticks_off()
     axes.grid(axis="y")
 
 
 if __name__ == "__main__":
-    loaded = load([Path(path) for path in snakemake.input.results])
-    save(draw(loaded), [snakemake.output.pdf, snakemake.output.png])
-    write_table(Path(snakemake.output.csv), loaded)
+    with logged(snakemake.log[0]):
+        loaded = load([Path(path) for path in snakemake.input.results])
+        save(draw(loaded), [snakemake.output.pdf, snakemake.output.png])
+        write_table(Path(snakemake.output.csv), loaded)

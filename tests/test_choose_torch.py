@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
+import platform
 import subprocess
 import sys
 
@@ -18,13 +21,13 @@ def script(root):
     return namespace
 
 
-def choose(script, *, platform="linux", gpu=False, local=False, index=False):
+def choose(script, *, system="linux", gpu=False, local=False, index=False):
     return script["pip_arguments"](
         "torch==9.9.9",
-        platform=platform,
+        system=system,
         gpu=lambda: gpu,
         local=lambda requirement: local and requirement == "torch==9.9.9",
-        index=lambda: index,
+        index=lambda requirement: index and requirement == "torch==9.9.9",
     )
 
 
@@ -49,7 +52,7 @@ def test_otherwise_a_warning(script):
 
 
 def test_other_systems_have_small_ordinary_wheels(script):
-    assert choose(script, platform="darwin", index=True)[0] == ["torch==9.9.9"]
+    assert choose(script, system="darwin", index=True)[0] == ["torch==9.9.9"]
 
 
 def test_pins_come_from_the_constraints(script, root):
@@ -78,12 +81,37 @@ def test_a_pip_that_cannot_answer_finds_nothing(script, monkeypatch, code, text)
     assert script["resolves_to_cpu_wheel"]("torch==2.13.0") is False
 
 
-def test_an_unreachable_index_is_no_error(script, monkeypatch):
+class Answer(io.BytesIO):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def index_with(script, monkeypatch, *wheels):
+    page = "".join(f'<a href="/whl/cpu/{wheel}">{wheel}</a>' for wheel in wheels).encode()
+    monkeypatch.setattr(script["urllib"].request, "urlopen", lambda *_, **__: Answer(page))
+
+
+def test_the_index_must_hold_the_pinned_version_for_this_python(script, monkeypatch):
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    here = f"{tag}-{tag}-manylinux_2_28_{platform.machine()}.whl"
+    for plus in ("+", "%2B"):
+        index_with(script, monkeypatch, f"torch-9.9.9{plus}cpu-{here}")
+        assert script["cpu_index_has"]("torch==9.9.9")
+        assert not script["cpu_index_has"]("torch==9.9.8")
+    index_with(script, monkeypatch, f"torch-9.9.9%2Bcpu-cp27-cp27-linux_{platform.machine()}.whl")
+    assert not script["cpu_index_has"]("torch==9.9.9")
+
+
+@pytest.mark.parametrize("error", [OSError("no route"), http.client.IncompleteRead(b"")])
+def test_an_unreachable_index_is_no_error(script, monkeypatch, error):
     def refuse(*_, **__):
-        raise OSError("no route")
+        raise error
 
     monkeypatch.setattr(script["urllib"].request, "urlopen", refuse)
-    assert script["cpu_index_answers"]() is False
+    assert script["cpu_index_has"]("torch==9.9.9") is False
 
 
 def test_the_installed_torch_brought_no_cuda_unless_there_is_a_gpu(script):

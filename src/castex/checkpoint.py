@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill at any instant: two slots, each with a hash beside it.
 
 A slot is `slot<k>.safetensors` and `slot<k>.json` (step, settings fingerprint, SHA-256 of the tensors).
-Saving overwrites the older slot, so a valid one always exists; loading takes the newest slot whose hash
-and fingerprint agree. A slot that does not agree is ignored, never repaired.
+Saving overwrites the older valid slot, or the invalid one, so after the first save a valid one always
+exists; loading takes the newest slot whose hash and fingerprint agree.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ class Checkpoint:
 
 def save(folder: Path, checkpoint: Checkpoint, *, settings: str) -> None:
     """Write `checkpoint` into the older of the two slots; `settings` is the fingerprint of the run."""
-    steps = {slot: _recorded_step(folder, slot, settings) for slot in SLOTS}
-    slot = min(SLOTS, key=lambda k: steps[k])
+    slot = min(SLOTS, key=lambda k: _valid_step(folder, k, settings))
     # The sidecar goes first: tensors without a matching sidecar are ignored, whichever write was cut off.
     (folder / f"slot{slot}.json").unlink(missing_ok=True)
     path = folder / f"slot{slot}.safetensors"
@@ -45,8 +44,8 @@ def save(folder: Path, checkpoint: Checkpoint, *, settings: str) -> None:
 
 def load(folder: Path, *, settings: str) -> Checkpoint | None:
     """The newest valid checkpoint of a run with this settings fingerprint, or None."""
-    found = (_load_slot(folder, slot, settings) for slot in SLOTS)
-    return max((c for c in found if c is not None), key=lambda c: c.step, default=None)
+    step, slot = max((_valid_step(folder, slot, settings), slot) for slot in SLOTS)
+    return None if step < 0 else Checkpoint(step, load_file(folder / f"slot{slot}.safetensors"))
 
 
 def discard(folder: Path) -> None:
@@ -54,10 +53,12 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _recorded_step(folder: Path, slot: int, settings: str) -> int:
-    """The step that a slot holds for this run; -1 for an empty slot and for another run's."""
-    sidecar = _sidecar(folder, slot)
-    return -1 if sidecar is None or sidecar["settings"] != settings else int(sidecar["step"])
+def _valid_step(folder: Path, slot: int, settings: str) -> int:
+    """The step that a slot holds for this run; -1 for an empty or damaged slot and for another run's."""
+    sidecar, path = _sidecar(folder, slot), folder / f"slot{slot}.safetensors"
+    if sidecar is None or sidecar["settings"] != settings or not path.is_file():
+        return -1
+    return int(sidecar["step"]) if sha256(path) == sidecar["sha256"] else -1
 
 
 def _sidecar(folder: Path, slot: int) -> dict[str, int | str] | None:
@@ -66,15 +67,6 @@ def _sidecar(folder: Path, slot: int) -> dict[str, int | str] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) and {"step", "settings", "sha256"} <= value.keys() else None
-
-
-def _load_slot(folder: Path, slot: int, settings: str) -> Checkpoint | None:
-    sidecar, path = _sidecar(folder, slot), folder / f"slot{slot}.safetensors"
-    if sidecar is None or sidecar["settings"] != settings or not path.is_file():
-        return None
-    if sha256(path) != sidecar["sha256"]:
-        return None
-    return Checkpoint(int(sidecar["step"]), load_file(path))
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

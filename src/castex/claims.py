@@ -56,6 +56,8 @@ class Claim(Settings):
     minus: Selector | None = None
     at_least: float | None = None
     at_most: float | None = None
+    more_than: float | None = None
+    """A strict bound: equality fails."""
     unit: str = ""
     reported: str | None = None
     """Id of the published number that `value` stands beside."""
@@ -67,18 +69,20 @@ class Claim(Settings):
 
     @model_validator(mode="after")
     def _bounded(self) -> Claim:
-        if self.at_least is None and self.at_most is None:
-            raise ValueError("a claim needs `at_least` or `at_most`: without a bound it could not fail")
+        if self.at_least is None and self.at_most is None and self.more_than is None:
+            raise ValueError("a claim needs a bound: without one it could not fail")
         return self
 
 
 class NotRun(Settings):
-    """Published numbers that nothing here can decide yet, and why."""
+    """Published numbers that nothing here can decide, and why."""
 
     reported: Annotated[list[str], Field(min_length=1)]
     """Ids of `data/reported.csv`, `*` matches anything."""
     exhibit: Name
     reason: str
+    value: Selector | None = None
+    """What this package measured in place of it, shown beside it without a verdict."""
 
 
 class Ledger(Settings):
@@ -123,7 +127,7 @@ def uncovered(ledger: Ledger, reported: pd.DataFrame) -> list[str]:
 def decide(
     ledger: Ledger, reported: pd.DataFrame, exhibits: Sequence[Exhibit], *, replicates: str
 ) -> pd.DataFrame:
-    """One row per claim of the given exhibits, and one per published number that is NOT RUN."""
+    """One row per claim that one of the given exhibits decides."""
     numbers = reported.set_index("id")
     by_name = {exhibit.name: exhibit for exhibit in exhibits}
     rows = [
@@ -134,10 +138,11 @@ def decide(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def undecided(ledger: Ledger, reported: pd.DataFrame) -> pd.DataFrame:
-    """One NOT RUN row per published number that nothing here decides."""
+def undecided(ledger: Ledger, reported: pd.DataFrame, exhibits: Sequence[Exhibit]) -> pd.DataFrame:
+    """One NOT RUN row per published number that nothing here decides, beside ours where there is one."""
+    by_name = {exhibit.name: exhibit for exhibit in exhibits}
     rows = [
-        _not_run_row(number, entry)
+        _not_run_row(number, entry, by_name.get(entry.exhibit))
         for entry in ledger.not_run
         for number in reported.to_dict("records")
         if any(fnmatchcase(str(number["id"]), pattern) for pattern in entry.reported)
@@ -145,8 +150,8 @@ def undecided(ledger: Ledger, reported: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _not_run_row(number: Mapping[Any, Any], entry: NotRun) -> dict[str, Any]:
-    return {
+def _not_run_row(number: Mapping[Any, Any], entry: NotRun, exhibit: Exhibit | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "claim": number["id"],
         "exhibit": entry.exhibit,
         "statement": f"{number['method']}: {number['metric']} {number['value']} {number['unit']}".strip(),
@@ -155,6 +160,10 @@ def _not_run_row(number: Mapping[Any, Any], entry: NotRun) -> dict[str, Any]:
         "verdict": "NOT RUN",
         "reason": entry.reason,
     }
+    if entry.value is None or exhibit is None:
+        return row
+    ours = float(min(_selected(entry.value, exhibit)))
+    return row | {"ours": ours, "difference": ours - number["value"], "file": exhibit.file}
 
 
 def _decided(claim: Claim, exhibit: Exhibit, numbers: pd.DataFrame, replicates: str) -> dict[str, Any]:
@@ -172,15 +181,18 @@ def _decided(claim: Claim, exhibit: Exhibit, numbers: pd.DataFrame, replicates: 
         return row | {"verdict": "NOT RUN", "reason": "needs --config replicates=full"}
     values = _values(claim, exhibit)
     smallest, largest = float(min(values)), float(max(values))
-    worst = smallest if claim.at_least is not None else largest
-    good = (claim.at_least is None or smallest >= claim.at_least) and (
-        claim.at_most is None or largest <= claim.at_most
+    too_small = (claim.at_least is not None and smallest < claim.at_least) or (
+        claim.more_than is not None and smallest <= claim.more_than
     )
+    too_large = claim.at_most is not None and largest > claim.at_most
+    # The worst run: the one that breaks a bound, else the one nearest to the bound that there is.
+    only_above = claim.at_least is None and claim.more_than is None
+    worst = largest if too_large or (only_above and not too_small) else smallest
     runs = f"{len(values)} run" + ("s, the worst counts" if len(values) > 1 else "")
     return row | {
         "ours": worst,
         "difference": None if row["reported"] is None else worst - row["reported"],
-        "verdict": "PASS" if good else "FAIL",
+        "verdict": "FAIL" if too_small or too_large else "PASS",
         "reason": "; ".join(part for part in (runs, claim.note) if part),
     }
 
@@ -194,9 +206,10 @@ def _reported(claim: Claim, numbers: pd.DataFrame) -> float | None:
 
 
 def _tolerance(claim: Claim) -> str:
-    low = "" if claim.at_least is None else f">= {claim.at_least:g} {claim.unit}"
-    high = "" if claim.at_most is None else f"<= {claim.at_most:g} {claim.unit}"
-    return " and ".join(part.strip() for part in (low, high) if part)
+    bounds = ((">=", claim.at_least), (">", claim.more_than), ("<=", claim.at_most))
+    return " and ".join(
+        f"{sign} {bound:g} {claim.unit}".strip() for sign, bound in bounds if bound is not None
+    )
 
 
 def _values(claim: Claim, exhibit: Exhibit) -> pd.Series:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from castex.errors import InputError
+from castex.files import read_text
 from castex.settings import Config
 
 SCHEMA_HEADER = "# Generated from src/castex/settings.py by `castex schema`; edit that file, not this one.\n"
@@ -35,7 +36,17 @@ def load_config(scale: str = "mini") -> Config:
         if not overlay.is_file():
             raise InputError(f"there is no scale {scale!r}: {overlay.name} is not in config/")
         files.append(overlay)
-    return validated(merged(yaml.safe_load(path.read_text(encoding="utf-8")) for path in files))
+    return validated(merged(map(_read_yaml, files)))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} must hold keys and values, not {type(value).__name__}")
+    return value
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+SUSPECT = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 
 
 class LatentCodec:
@@ -64,6 +65,14 @@ def load_codec(path: Path, *, device: str = "cpu") -> LatentCodec:
             f"{folder.path} must hold and list config.json and {WEIGHTS_FILE}; "
             "weights in another format (pickles above all) are not read"
         )
+    # A shard index or a second weights file would be loaded without having been checked.
+    loose = [
+        path.name
+        for path in folder.path.iterdir()
+        if path.name not in folder.files and (path.suffix in SUSPECT or path.name.endswith(".index.json"))
+    ]
+    if loose:
+        raise WeightsError(f"{folder.path / loose[0]} is not listed in the folder's checksums; remove it")
     kind = json.loads(config.read_text(encoding="utf-8")).get("_class_name")
     if kind != "AutoencoderKL":
         raise WeightsError(f"{config} describes a {kind}; an AutoencoderKL is needed")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from castex.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     a full disk included, the temporary file is removed and what stood at `path` is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
@@ -34,6 +38,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
     _sync(path.parent)
 
 
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left of earlier attempts to write `path`."""
+    for debris in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
+        pid = debris.name.removeprefix(f".{path.stem}.").split(".")[0]
+        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+            debris.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -42,15 +64,50 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write several files of one result: all of them are on disk before the first gets its name.
+
+    The last of `contents` gets its name last, so where it stands, the others belong to it; when the disk
+    fills up on the way, every old file is still what it was.
+    """
+    with ExitStack() as stack:
+        for name, content in reversed(list(contents.items())):
+            stack.enter_context(atomic_path(folder / name)).write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
+def json_text(value: Any) -> str:
+    """JSON with sorted keys and two spaces; NaN and infinity are refused, because they are not JSON."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: sorted keys, two spaces, NaN and infinity refused (they are not JSON)."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    """Write JSON atomically."""
+    write_text(path, json_text(value))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person or a rule named; InputError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InputError(f"{path} cannot be read ({reason}); check the path") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file; InputError when there is none."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no JSON ({error}); make it again") from error
 
 
 def sha256(path: Path) -> str:
@@ -70,14 +127,19 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, partial)
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, atomically.
 
     The bytes are made in memory first: the library's own writer hides a full disk behind an exception of
     its own.
     """
+    with atomic_path(path) as partial:
+        partial.write_bytes(tensor_bytes(tensors))
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors in the safetensors format."""
     from safetensors.torch import save
 
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as partial:
-        partial.write_bytes(save(content, metadata={"format": "pt"}))
+    return save(content, metadata={"format": "pt"})

@@ -5,6 +5,7 @@ The toy experiment compares pictures as they are stored, so no value is linearis
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -21,25 +22,23 @@ from castex.protocols import Image
 # A decoder allocates before anybody can look: refuse more than this many pixels from the header alone.
 MAX_PIXELS = 100_000_000
 SMALLEST_SIDE = 8
+# Pillow modes that are read as they are; all others are converted by Pillow, which knows what they mean.
+PLAIN_MODES = {"1", "L", "LA", "RGB", "RGBA", "I;16", "F"}
 
 
 def read_picture(path: Path) -> Image:
     """Read an image file as `1 3 height width` in [0, 1].
 
     Grey pictures are repeated to three channels; alpha is composited on white, as the paper's metrics do;
-    8- and 16-bit integers are divided by their largest value; floating-point files must lie in [0, 1].
-    Raises InputError in one sentence for anything else.
+    8- and 16-bit integers are divided by their largest value; floating-point files must lie in [0, 1];
+    a camera's note on orientation is followed. Raises InputError in one sentence for anything else.
     """
     pixels = _decode(path)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
         raise InputError(f"{path} has shape {pixels.shape}; give one grey, RGB or RGBA picture")
-    if min(pixels.shape[:2]) < SMALLEST_SIDE:
-        raise InputError(
-            f"{path} is {pixels.shape[1]} x {pixels.shape[0]} pixels; "
-            f"both sides must be at least {SMALLEST_SIDE} pixels, the stride of the autoencoder"
-        )
+    _check_sides(path, *pixels.shape[:2])
     values = _unit_range(pixels, path)
     if values.shape[2] in (2, 4):
         alpha = values[..., -1:]
@@ -48,40 +47,58 @@ def read_picture(path: Path) -> Image:
 
 
 def _decode(path: Path) -> np.ndarray:
-    import imageio.v3 as iio
-
     if not path.is_file():
         raise InputError(f"there is no picture at {path}; check the path")
     try:
-        height, width = _frame_size(iio.improps(path).shape)
-        if height * width > MAX_PIXELS:
-            raise InputError(f"{path} has {height * width} pixels; give at most {MAX_PIXELS}")
-        pixels = np.asarray(iio.imread(path))
+        # Pillow cannot hold 16-bit or floating-point colour, which TIFF files have.
+        return _decode_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _decode_plain(path)
     except InputError:
         raise
     except Exception as error:  # decoders raise whatever they like on broken bytes
-        raise InputError(f"{path} cannot be read as a picture: {_first_line(error)}") from error
-    if pixels.ndim == 4 and pixels.shape[0] == 1:
-        pixels = pixels.reshape(pixels.shape[1:])
-    return pixels
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} cannot be read as a picture: {reason}") from error
 
 
-def _frame_size(shape: tuple[int, ...]) -> tuple[int, int]:
-    rows = shape[-3:-1] if len(shape) >= 3 else shape
-    return int(rows[0]), int(rows[1])
+def _decode_plain(path: Path) -> np.ndarray:
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    with Pillow.open(path) as opened:
+        _check_sides(path, opened.height, opened.width)
+        upright = ImageOps.exif_transpose(opened)
+        if upright.mode not in PLAIN_MODES:
+            upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        return np.asarray(upright)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _decode_tiff(path: Path) -> np.ndarray:
+    from tifffile import PHOTOMETRIC, TiffFile
+
+    with TiffFile(path) as opened:
+        page = opened.pages.first
+        _check_sides(path, page.imagelength, page.imagewidth)
+        if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
+            raise InputError(
+                f"{path} stores {PHOTOMETRIC(page.photometric).name} colours; save it as grey or RGB"
+            )
+        return np.asarray(page.asarray())
+
+
+def _check_sides(path: Path, height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise InputError(f"{path} is {width} x {height} pixels; give at most {MAX_PIXELS} pixels")
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(
+            f"{path} is {width} x {height} pixels; "
+            f"both sides must be at least {SMALLEST_SIDE} pixels, the stride of the autoencoder"
+        )
 
 
 def _unit_range(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.dtype == np.bool_:
         return pixels.astype(np.float32)
-    if np.issubdtype(pixels.dtype, np.unsignedinteger):
-        return (pixels / np.iinfo(pixels.dtype).max).astype(np.float32)
-    if pixels.dtype == np.int32 and pixels.min() >= 0 and pixels.max() <= 65535:
-        return (pixels / 65535).astype(np.float32)  # how Pillow hands over 16-bit grey PNG
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     if not np.issubdtype(pixels.dtype, np.floating):
         raise InputError(f"{path} holds {pixels.dtype} values; save it with 8 or 16 unsigned bits")
     if not np.isfinite(pixels).all():
@@ -108,12 +125,19 @@ def square(picture: Image, size: int) -> Float[Tensor, "views 3 side side"]:
     return (cropped.clamp(0, 1) * 255).round() / 255
 
 
-def write_picture(path: Path, picture: Image) -> None:
-    """Write one picture as an 8-bit PNG, atomically; values are clamped to [0, 1]."""
-    import imageio.v3 as iio
+def png_bytes(picture: Image) -> bytes:
+    """One picture as an 8-bit PNG; values are clamped to [0, 1]."""
+    from PIL import Image as Pillow
 
+    buffer = io.BytesIO()
+    Pillow.fromarray(to_bytes(picture)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_picture(path: Path, picture: Image) -> None:
+    """Write one picture as an 8-bit PNG, atomically."""
     with atomic_path(path) as partial:
-        iio.imwrite(partial, to_bytes(picture))
+        partial.write_bytes(png_bytes(picture))
 
 
 def to_bytes(picture: Image) -> np.ndarray:
@@ -126,8 +150,10 @@ def bundled_picture(name: str) -> Image:
     """A photograph that ships inside scikit-image, such as `astronaut`; nothing is downloaded."""
     import skimage.data
 
-    path = Path(skimage.data.__file__).parent / f"{name}.png"
-    if not re.fullmatch(r"[a-z_]+", name) or not path.is_file():
+    folder = Path(skimage.data.__file__).parent
+    found = [folder / f"{name}{suffix}" for suffix in (".png", ".jpg") if re.fullmatch(r"[a-z_]+", name)]
+    path = next((path for path in found if path.is_file()), None)
+    if path is None:
         raise InputError(
             f"scikit-image bundles no photograph {name!r}; try astronaut, coffee or chelsea, or give a path"
         )

@@ -7,12 +7,11 @@ import hashlib
 import torch
 
 
-def generator(seed: int, asset: str, purpose: str, device: str = "cpu") -> torch.Generator:
+def generator(seed: int, asset: str, purpose: str) -> torch.Generator:
     """A generator whose seed is a hash of the triple (seed, asset, purpose).
 
-    CPU and CUDA streams differ for one seed; draws that must agree between devices are made on the
-    CPU and moved.
+    It lives on the CPU: CUDA streams differ for one seed, so draws are made here and moved.
     """
     digest = hashlib.sha256(f"{seed}\x1f{asset}\x1f{purpose}".encode()).digest()
     # torch accepts 64-bit seeds; 63 bits keep the number positive in every API that shows it.
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

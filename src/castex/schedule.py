@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-ScheduleName = Literal["squared_cosine", "scaled_linear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +37,6 @@ def scaled_linear(timesteps: int = 1000) -> NoiseSchedule:
     """Stable Diffusion's schedule: square roots of the betas are linear from 0.00085 to 0.012."""
     roots = torch.linspace(0.00085**0.5, 0.012**0.5, timesteps, dtype=torch.float64)
     return _from_betas(roots.square())
-
-
-def named_schedule(name: ScheduleName) -> NoiseSchedule:
-    """The schedule of that name, with 1000 timesteps."""
-    match name:
-        case "squared_cosine":
-            return squared_cosine()
-        case "scaled_linear":
-            return scaled_linear()
-        case _:
-            raise ValueError(f"unknown noise schedule {name!r}")
 
 
 def _from_betas(betas: Float[Tensor, " timesteps"]) -> NoiseSchedule:

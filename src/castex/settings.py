@@ -89,10 +89,20 @@ class AutoencoderSettings(Settings):
     """Feature channels at full, half, quarter and eighth resolution."""
     layers_per_block: Annotated[int, Field(ge=1, le=4)] = 1
     """Residual blocks per resolution in the encoder (the decoder has one more)."""
-    latent_channels: Annotated[int, Field(ge=1, le=64)] = 4
+    latent_channels: Annotated[int, Field(ge=4, le=64)] = 4
     """Numbers per 8 x 8 pixel block; Stable Diffusion has 4."""
     norm_num_groups: Annotated[int, Field(ge=1)] = 4
     """Groups of each group normalisation; each needs at least three channels at every resolution."""
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> AutoencoderSettings:
+        for channels in self.block_out_channels:
+            if channels % self.norm_num_groups or channels < 3 * self.norm_num_groups:
+                raise ValueError(
+                    f"{channels} channels cannot be split into norm_num_groups={self.norm_num_groups} groups "
+                    "of at least three"
+                )
+        return self
 
 
 class TrainVaeSettings(Settings):
@@ -106,7 +116,7 @@ class TrainVaeSettings(Settings):
     """Crops per step."""
     steps: Annotated[int, Field(ge=1)] = 8000
     """Optimiser steps of the whole training; the learning rate decays to zero over them."""
-    minutes: Annotated[float, Field(gt=0)] = 60.0
+    minutes: Annotated[float, Field(gt=0)] = 75.0
     """Wall-clock budget of one sitting in minutes; a later run continues from the checkpoint."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
     """Peak AdamW learning rate, after a linear warm-up over the first 2 % of the steps."""
@@ -128,6 +138,7 @@ class TrainVaeSettings(Settings):
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 
 
 class ModelSettings(Settings):
@@ -139,7 +150,7 @@ class ModelSettings(Settings):
     """Repository on the Hugging Face Hub, `owner/name`."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     """Commit of that repository, 40 hexadecimal digits; never a branch name."""
-    files: dict[str, Sha256 | None] = {}
+    files: dict[FileName, Sha256 | None] = {}
     """Files to fetch with their SHA-256; an unknown hash stays empty and is recorded at first download."""
     licence: str
     """Licence of the weights, as an SPDX identifier where there is one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from castex.errors import IncompleteResults
-from castex.files import atomic_path
+from castex.files import atomic_path, read_json
 
 COLUMNS = ["method", "variant", "asset", "seed", "metric", "value"]
 
@@ -38,11 +37,12 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 def reconstruction_rows(result: Path) -> list[dict[str, Any]]:
     """The scores of one `result.json` of the rule `reconstruct` as tidy rows.
 
-    The method is `<space>-<parameterisation>`, the asset is the picture's name, and the variant is `ours`
-    unless the run departs from the plain experiment (`decoder-pull`, `grey-start`, `uniform-start`).
+    The method is `<space>-<parameterisation>`, the asset is the picture's name, and the variant is `ours` for
+    the arm that carries the method's own name, else the name of the arm (`latent-explicit-grey`).
     """
-    record = json.loads(result.read_text(encoding="utf-8"))
+    record = read_json(result)
     settings = record["settings"]
+    method = f"{settings['space']}-{settings['parameterisation']}"
     metrics = ["psnr_theta"]
     if settings["space"] == "latent":
         metrics += ["psnr_decoded", "psnr_ceiling", "code_values"]
@@ -50,19 +50,12 @@ def reconstruction_rows(result: Path) -> list[dict[str, Any]]:
     if missing:
         raise IncompleteResults(f"{result} holds no {missing[0]}; delete it and run the rule again")
     common = {
-        "method": f"{settings['space']}-{settings['parameterisation']}",
-        "variant": _departure(settings),
+        "method": method,
+        "variant": "ours" if record["variant"] == method else record["variant"],
         "asset": Path(record["image"]["name"]).stem,
         "seed": record["seed"],
     }
     return [common | {"metric": metric, "value": record[metric]} for metric in metrics]
-
-
-def _departure(settings: Mapping[str, Any]) -> str:
-    if settings["decoder_pull"] > 0:
-        return "decoder-pull"
-    plain = settings["parameterisation"] == "dip" or settings["initial"] == "gaussian"
-    return "ours" if plain else f"{settings['initial']}-start"
 
 
 def reported_rows(reported: pd.DataFrame, table: str) -> list[dict[str, Any]]:

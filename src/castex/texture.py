@@ -37,7 +37,8 @@ class NeuralImage(nn.Module):
     def __init__(self, network: nn.Module, size: int, *, generator: torch.Generator) -> None:
         super().__init__()
         # Convolutions of this width run a fifth faster on CPUs when channels lie together in memory.
-        self.network = network.to(memory_format=torch.channels_last)
+        # (torch types `to` without this argument.)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         noise = torch.randn(1, 3, size, size, generator=generator)
         mean, deviation = noise.mean((2, 3), keepdim=True), noise.std((2, 3), keepdim=True)
         self.register_buffer("noise", (noise - mean) / deviation)

@@ -10,7 +10,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from castex.errors import WeightsError
 from castex.files import sha256, write_text
@@ -73,18 +72,17 @@ def locate(path: Path) -> ModelFolder:
     """The checked folder behind a path: a model folder, or a lock file of `fetch`."""
     if path.suffix != ".json":
         return verify(path)
-    lock = read_lock(path)
-    folder, files = Path(lock["folder"]), dict(lock["files"])
+    folder, files = _read_lock(path)
     check(folder, files)
     return ModelFolder(folder, files)
 
 
-def read_lock(path: Path) -> dict[str, Any]:
-    """The record that `fetch` wrote of one model."""
+def _read_lock(path: Path) -> tuple[Path, dict[str, str]]:
+    """Folder and hashes from the record that `fetch` wrote of one model."""
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is no readable lock file; run the rule `fetch` again") from error
-    if not isinstance(lock, dict) or not {"folder", "files"} <= lock.keys():
-        raise WeightsError(f"{path} does not name a folder and its files; run the rule `fetch` again")
-    return lock
+        return Path(lock["folder"]), dict(lock["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path} is no lock file that names a folder and its files; run the rule `fetch` again"
+        ) from error

@@ -45,6 +45,12 @@ def lock_of_latent(variant):
     return "<results>/lock/vae.json" if latent else []
 
 
+def memory_of(variant):
+    """Host memory of one run: measured at 128 px on the CPU; CUDA's libraries and 512 px need more."""
+    arm = settings.reconstruct[variant]
+    return "1200MB" if arm.device == "cpu" and arm.size <= 256 else "8GB"
+
+
 def sweep_files(experiment, pattern):
     """One file of `reconstruct` for every run of an experiment."""
     sweep = settings.sweep(experiment)

@@ -19,7 +19,7 @@ rule fetch:
         cache=settings.cache,
     shell:
         "python -m castex.cli.fetch --settings {input.settings} --name {wildcards.model}"
-        " --cache {params.cache} --output {output.lock} > {log} 2>&1"
+        " --cache {params.cache:q} --output {output.lock} > {log} 2>&1"
 
 
 rule fetch_all:

@@ -10,7 +10,7 @@ rule picture:
         "<benchmarks>/picture/{picture}.tsv"
     localrule: True
     resources:
-        mem="500MB",
+        mem="1500MB",
     params:
         source=lambda wildcards: settings.pictures[wildcards.picture],
     shell:

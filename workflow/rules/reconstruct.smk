@@ -15,7 +15,7 @@ rule reconstruct:
         "<benchmarks>/reconstruct/{variant}/{picture}/seed{seed}.tsv"
     threads: 1
     resources:
-        mem="1200MB",
+        mem=lambda wildcards: memory_of(wildcards.variant),
         gpu=lambda wildcards: int(settings.reconstruct[wildcards.variant].device == "cuda"),
     params:
         folder=subpath(output.result, parent=True),
@@ -23,4 +23,5 @@ rule reconstruct:
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.reconstruct --settings {input.settings}"
         " --image {input.picture} {params.vae} --seed {wildcards.seed}"
+        " --variant {wildcards.variant}"
         " --output {params.folder} > {log} 2>&1"

@@ -30,11 +30,12 @@ rule resolve_model:
 rule resolve_training:
     """The settings of the training of the mini autoencoder."""
     output:
-        settings="<results>/settings/train_vae.json",
+        settings="results/train/settings/train_vae.json",
     log:
-        "<logs>/resolve_training.log",
+        "results/train/logs/resolve_training.log",
     localrule: True
     params:
-        settings=settings.train_vae.model_dump(mode="json"),
+        # Neither the budget of a sitting nor the yardstick's size changes the trained weights.
+        settings=settings.train_vae.model_dump(mode="json", exclude={"minutes", "evaluation_size"}),
     script:
         "../scripts/resolve.py"

@@ -19,13 +19,14 @@ rule train_vae:
     threads: 1
     resources:
         mem="3GB",
-        runtime="75m",
+        runtime=int(settings.train_vae.minutes) + 15,
+        sitting=int(settings.train_vae.minutes),
     params:
         folder=subpath(output.config, parent=True),
         checkpoints="results/checkpoints/train_vae",
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.train_vae --settings {input.settings}"
-        " --checkpoints {params.checkpoints} --output {params.folder} > {log} 2>&1"
+        " --minutes {resources.sitting} --checkpoints {params.checkpoints} --output {params.folder} > {log} 2>&1"
 
 
 rule measure_vae:

@@ -4,13 +4,15 @@ Prints pip's arguments on one line. Used by `make env`; needs nothing but the st
 
 1. An NVIDIA GPU, or no Linux: the ordinary wheel of the package index.
 2. pip already resolves the pinned version to a CPU wheel (a local wheel folder, a mirror): that one.
-3. PyTorch's own CPU index answers: that one.
+3. PyTorch's own CPU index holds that version: that one.
 4. Otherwise the ordinary wheel, with a warning about its size.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -21,6 +23,7 @@ from pathlib import Path
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 TIMEOUT_S = 10
+DRY_RUN_S = 120
 
 
 def has_nvidia_gpu() -> bool:
@@ -38,7 +41,10 @@ def resolves_to_cpu_wheel(requirement: str) -> bool:
     """Whether plain pip would take a CPU wheel (a dry run: package indexes send metadata, no wheel)."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps"]
     command += ["--ignore-installed", "--only-binary", "torch", "--report", "-", requirement]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DRY_RUN_S)
+    except subprocess.TimeoutExpired:
+        return False
     if found.returncode != 0:
         return False
     try:
@@ -48,32 +54,36 @@ def resolves_to_cpu_wheel(requirement: str) -> bool:
     return any("+cpu" in version for version in versions)
 
 
-def cpu_index_answers() -> bool:
-    """Whether PyTorch's CPU index can be reached and lists torch."""
+def cpu_index_has(requirement: str) -> bool:
+    """Whether PyTorch's CPU index answers and holds this version for this Python and processor."""
+    version = requirement.removeprefix("torch==")
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    wheel = rf"torch-{re.escape(version)}(%2B|\+)cpu-{tag}-{tag}-[a-z0-9_.]*{platform.machine()}\.whl"
     try:
         with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=TIMEOUT_S) as answer:
-            return b"torch-" in answer.read(1_000_000)
-    except OSError:
+            page = answer.read(20_000_000).decode("utf-8", errors="replace")
+    except (OSError, http.client.HTTPException):
         return False
+    return re.search(wheel, page) is not None
 
 
 def pip_arguments(
     requirement: str,
     *,
-    platform: str = sys.platform,
+    system: str = sys.platform,
     gpu: Callable[[], bool] = has_nvidia_gpu,
     local: Callable[[str], bool] = resolves_to_cpu_wheel,
-    index: Callable[[], bool] = cpu_index_answers,
+    index: Callable[[str], bool] = cpu_index_has,
 ) -> tuple[list[str], str]:
     """pip's arguments for torch, and one sentence that says why."""
-    if not platform.startswith("linux"):
+    if not system.startswith("linux"):
         return [requirement], "not Linux: the ordinary wheel of this platform"
     if gpu():
         return [requirement], "an NVIDIA GPU is present: the ordinary wheel, with CUDA"
     # What pip finds by itself comes first: a machine with its own wheels may have no other network.
     if local(requirement):
         return [requirement], "pip already finds a CPU wheel"
-    if index():
+    if index(requirement):
         return ["--index-url", CPU_INDEX, "--no-deps", requirement], "no NVIDIA GPU: PyTorch's CPU index"
     return [requirement], (
         "WARNING: no NVIDIA GPU, but no CPU wheel could be found either; "

@@ -7,39 +7,30 @@ hashes are compared, unknown ones are recorded at the first download and compare
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="JSON file with the model's settings")
-    parser.add_argument("--name", required=True, help="name of the model; its folder inside the cache")
+    parser.add_argument("--name", required=True, help="name of the model in the configuration")
     parser.add_argument("--cache", type=Path, required=True, help="folder for downloads")
     parser.add_argument("--output", type=Path, required=True, help="lock file to write")
 
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.fetch import fetch_model
-    from castex.files import write_json
+    from castex.files import read_json, write_json
     from castex.settings import ModelSettings
 
-    settings = ModelSettings.model_validate_json(arguments.settings.read_text(encoding="utf-8"))
-    folder = fetch_model(settings, arguments.cache / "models" / arguments.name)
-    write_json(
-        arguments.output,
-        {
-            "model": arguments.name,
-            "folder": str(folder.path),
-            "files": folder.files,
-            "repository": settings.repository if settings.folder is None else None,
-            "revision": settings.revision if settings.folder is None else None,
-            "licence": settings.licence,
-        },
-    )
+    settings = ModelSettings.model_validate(read_json(arguments.settings))
+    folder = fetch_model(settings, arguments.cache)
+    source = settings.model_dump(include={"repository", "revision"}) if settings.folder is None else {}
+    lock = {"model": arguments.name, "folder": str(folder.path), "files": folder.files, **source}
+    write_json(arguments.output, lock | {"licence": settings.licence})
 
 
 if __name__ == "__main__":
-    import sys
-
     from castex.cli import main
 
     sys.exit(main(["fetch", *sys.argv[1:]]))

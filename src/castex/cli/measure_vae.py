@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         {
             "size": arguments.size,
             "components": codec.channels,
+            "files": codec.files,
             "required_margin_db": MARGIN_DB,
             "psnr_db": compare(codec, code, held_out),
         },

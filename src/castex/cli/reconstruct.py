@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--space", choices=("pixel", "latent"), help="where the diffusion model lives")
     parser.add_argument("--parameterisation", choices=("explicit", "dip"), help="what is optimised")
-    parser.add_argument("--settings", type=Path, help="settings file of a variant, in place of the two above")
+    parser.add_argument("--settings", type=Path, help="settings of a variant, in place of a scale's defaults")
+    parser.add_argument("--variant", help="name of the variant, for tables (default: space-parameterisation)")
     parser.add_argument("--scale", default="mini", help="take the defaults of this scale (mini, paper)")
     parser.add_argument("--size", type=int, help="side of the square picture in pixels")
     parser.add_argument("--steps", type=int, help="optimiser steps")
@@ -30,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of initial values, timesteps and noise")
     parser.add_argument("--vae", type=Path, help="autoencoder: a model folder or a lock file of `fetch`")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where to run")
-    parser.add_argument("--checkpoints", type=Path, help="folder for checkpoints (default: inside --output)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = resolved_settings(arguments)
     target = square(read_picture(arguments.image), settings.size)
     codec = _codec(arguments, settings)
-    checkpoints = arguments.checkpoints or arguments.output / ".checkpoints"
+    checkpoints = arguments.output / ".checkpoints"
     result = reconstruct(target, settings, codec, seed=arguments.seed, checkpoints=checkpoints)
     if result.first_step:
         print(f"resumed at step {result.first_step}", file=sys.stderr)
@@ -51,12 +51,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def resolved_settings(arguments: argparse.Namespace) -> ReconstructSettings:
     """The variant's settings with what the command line overrides; unusable values raise."""
+    import torch
+
     from castex.config import load_config
     from castex.errors import InputError
+    from castex.files import read_json
     from castex.settings import ReconstructSettings
 
     if arguments.settings is not None:
-        base = ReconstructSettings.model_validate_json(arguments.settings.read_text(encoding="utf-8"))
+        base = ReconstructSettings.model_validate(read_json(arguments.settings))
     elif arguments.space is None or arguments.parameterisation is None:
         raise InputError("give --space and --parameterisation, or a --settings file")
     else:
@@ -68,23 +71,42 @@ def resolved_settings(arguments: argparse.Namespace) -> ReconstructSettings:
     for name in ("steps", "learning_rate"):
         if getattr(arguments, name) is not None:
             values["optimise"][name] = getattr(arguments, name)
-    return ReconstructSettings.model_validate(values)
+    settings = ReconstructSettings.model_validate(values)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device='cuda', but torch finds no CUDA device here; use --device cpu")
+    return settings
 
 
 def _codec(arguments: argparse.Namespace, settings: ReconstructSettings) -> LatentCodec | None:
     if settings.space == "pixel":
         return None
-    from castex.config import checkout
     from castex.diffusion import load_codec
     from castex.errors import InputError
 
-    codec = load_codec(arguments.vae or checkout() / "data" / "mini" / "vae", device=settings.device)
+    codec = load_codec(arguments.vae or default_vae(arguments.scale), device=settings.device)
     if settings.size % codec.stride:
         raise InputError(
             f"size={settings.size} is no multiple of {codec.stride}, the stride of the autoencoder; "
             f"use {max(settings.size // codec.stride, 1) * codec.stride}"
         )
     return codec
+
+
+def default_vae(scale: str) -> Path:
+    """The folder of a scale's autoencoder; InputError says how to bring it when it is not there."""
+    from castex.config import checkout, load_config
+    from castex.errors import InputError
+    from castex.fetch import model_folder
+
+    config = load_config(scale)
+    folder = checkout() / model_folder(config.models["vae"], Path(config.cache))
+    if not folder.is_dir():
+        overlay = "" if scale == "mini" else f" --configfile config/{scale}.yaml"
+        raise InputError(
+            f"the autoencoder of scale {scale!r} is not at {folder}; "
+            f"run `snakemake --cores 1 fetch_all{overlay}` in the checkout, or give --vae FOLDER"
+        )
+    return folder
 
 
 def _write(
@@ -94,21 +116,20 @@ def _write(
     codec: LatentCodec | None,
     result: Reconstruction,
 ) -> None:
-    """Every file atomically, and `result.json` last: where it stands, the rest is complete."""
-    from castex.files import write_json, write_tensors, write_text
-    from castex.picture import write_picture
+    """All files of the result, or none of them."""
+    from castex.files import json_text, tensor_bytes, write_together
+    from castex.picture import png_bytes
 
-    folder = arguments.output
     pictures = {"target": target, "theta": result.theta}
     if codec is not None and result.decoded is not None:
         pictures |= {"decoded": result.decoded, "ceiling": _round_trip(codec, target, settings.device)}
-    for name, picture in pictures.items():
-        write_picture(folder / f"{name}.png", picture)
-    write_tensors(folder / "pictures.safetensors", pictures)
     names = sorted(result.trace[0][1])
     rows = [",".join([str(step), *(repr(seen[name]) for name in names)]) for step, seen in result.trace]
-    write_text(folder / "trace.csv", "\n".join([",".join(["step", *names]), *rows]) + "\n")
-    write_json(folder / "result.json", _record(arguments, settings, target, codec, result))
+    contents = {f"{name}.png": png_bytes(picture) for name, picture in pictures.items()}
+    contents["pictures.safetensors"] = tensor_bytes(pictures)
+    contents["trace.csv"] = ("\n".join([",".join(["step", *names]), *rows]) + "\n").encode()
+    contents["result.json"] = json_text(_record(arguments, settings, target, codec, result)).encode()
+    write_together(arguments.output, contents)
 
 
 def _record(
@@ -125,6 +146,7 @@ def _record(
     from castex.score import psnr
 
     record: dict[str, Any] = {
+        "variant": arguments.variant or f"{settings.space}-{settings.parameterisation}",
         "psnr_theta": psnr(result.theta, target),
         "steps": settings.optimise.steps,
         "resumed_at": result.first_step,
@@ -152,8 +174,6 @@ def _round_trip(codec: LatentCodec, picture: Image, device: str) -> Image:
 
 
 if __name__ == "__main__":
-    import sys
-
     from castex.cli import main
 
     sys.exit(main(["reconstruct", *sys.argv[1:]]))

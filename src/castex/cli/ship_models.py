@@ -19,23 +19,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     import csv
-    import json
 
     from castex.errors import WeightsError
-    from castex.files import copy, write_text
+    from castex.files import copy, read_json, write_text
     from castex.training.card import vae_card
-    from castex.weights import check, read_sums, write_sums
+    from castex.training.yardstick import MARGIN_DB
+    from castex.weights import verify, write_sums
 
     source = arguments.vae
-    check(source, read_sums(source))
-    yardstick = json.loads((source / "yardstick.json").read_text(encoding="utf-8"))
-    margin, required = yardstick["psnr_db"][JUDGE]["margin"], yardstick["required_margin_db"]
-    if margin < required:
+    files = verify(source).files
+    yardstick, training = read_json(source / "yardstick.json"), read_json(source / "training.json")
+    if yardstick["files"] != files:
+        raise WeightsError(f"{source}/yardstick.json measured other weights; run `measure_vae` again")
+    margin = yardstick["psnr_db"][JUDGE]["margin"]
+    if margin < MARGIN_DB:
         raise WeightsError(
             f"{source} is not shipped: its margin over the block code on {JUDGE} is {margin:.2f} dB, "
-            f"below {required} dB; train longer or change `train_vae`"
+            f"below {MARGIN_DB} dB; train longer or change `train_vae`"
         )
-    training = json.loads((source / "training.json").read_text(encoding="utf-8"))
     with (source / "loss.csv").open(encoding="utf-8") as stream:
         losses = [float(row["mse"]) for row in csv.DictReader(stream)]
     for name in (*FILES, "yardstick.json", "training.json", "loss.csv", "samples.png"):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="JSON file with the training's settings")
+    parser.add_argument("--minutes", type=float, help="wall-clock budget of this sitting")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--output", type=Path, required=True, help="model folder to write")
 
@@ -21,11 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from castex import checkpoint
     from castex.errors import Unfinished
+    from castex.files import read_json
     from castex.settings import TrainVaeSettings
     from castex.training.pictures import PictureSource
     from castex.training.vae import Training
 
-    settings = TrainVaeSettings.model_validate_json(arguments.settings.read_text(encoding="utf-8"))
+    settings = TrainVaeSettings.model_validate(read_json(arguments.settings))
+    if arguments.minutes is not None:
+        settings = TrainVaeSettings.model_validate(settings.model_dump() | {"minutes": arguments.minutes})
     training = Training(settings)
     if training.resume(arguments.checkpoints):
         print(f"resumed at step {training.step}", file=sys.stderr)

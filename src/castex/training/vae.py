@@ -167,8 +167,8 @@ class Training:
 
 
 def run_fingerprint(settings: TrainVaeSettings) -> str:
-    """What a checkpoint belongs to: all settings but the budget of one sitting, which may differ."""
-    return fingerprint(settings.model_dump(mode="json", exclude={"minutes"}))
+    """What a checkpoint belongs to: all settings but the budget of a sitting and the yardstick's size."""
+    return fingerprint(settings.model_dump(mode="json", exclude={"minutes", "evaluation_size"}))
 
 
 def learning_rate_factor(step: int, steps: int) -> float:

@@ -8,7 +8,7 @@ rule claims_toy_reconstruction:
         exhibits=rules.toy_reconstruction.output.csv,
         ledger="data/claims.yaml",
         reported="data/reported.csv",
-        code="figures/claims.py",
+        code=["figures/claims.py", "src/castex/claims.py"],
     output:
         csv="<results>/figures/claims_toy_reconstruction.csv",
         html="<results>/figures/claims_toy_reconstruction.html",
@@ -33,7 +33,7 @@ rule claims:
         exhibits=[rules.toy_reconstruction.output.csv, rules.toy_sensitivity.output.csv],
         ledger="data/claims.yaml",
         reported="data/reported.csv",
-        code="figures/claims.py",
+        code=["figures/claims.py", "src/castex/claims.py"],
     output:
         csv="<results>/figures/claims.csv",
         html=report(

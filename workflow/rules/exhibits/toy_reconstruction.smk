@@ -5,7 +5,7 @@ rule toy_reconstruction:
         traces=sweep_files("toy_reconstruction", rules.reconstruct.output.trace),
         pictures=sweep_files("toy_reconstruction", rules.reconstruct.output.pictures),
         reported="data/reported.csv",
-        code="figures/toy_reconstruction.py",
+        code=["figures/toy_reconstruction.py", "src/castex/tally.py"],
         save="figures/_save.py",
         methods="figures/_methods.py",
         style="figures/castex.mplstyle",

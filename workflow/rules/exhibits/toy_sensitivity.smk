@@ -2,7 +2,7 @@ rule toy_sensitivity:
     """Figure 2 on three photographs: does the ordering depend on the picture or the seed?"""
     input:
         results=sweep_files("toy_sensitivity", rules.reconstruct.output.result),
-        code="figures/toy_sensitivity.py",
+        code=["figures/toy_sensitivity.py", "src/castex/tally.py"],
         save="figures/_save.py",
         methods="figures/_methods.py",
         style="figures/castex.mplstyle",
