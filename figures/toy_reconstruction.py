@@ -103,7 +103,7 @@ def _curves(axes: Axes, traces: dict[str, pd.DataFrame]) -> None:
     axes.plot([], [], color="0.4", linestyle=":", label="decoded")
     axes.set(xlabel="step", ylabel="PSNR (dB)")
     axes.grid(axis="y")
-    axes.legend(loc="center right", bbox_to_anchor=(1.02, 0.55), fontsize=6.5, handlelength=1.4)
+    axes.legend(loc="center right", bbox_to_anchor=(1.02, 0.41), fontsize=6.5, handlelength=1.4)
 
 
 def _score(data: Data, method: str, metric: str, variant: str = "ours") -> float:

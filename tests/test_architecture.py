@@ -19,7 +19,13 @@ TIERS = [
     {"cli"},
 ]
 # Each of these libraries is imported in one place (training builds new networks of the same classes).
-HEAVY = {"diffusers": {"diffusion", "training"}, "huggingface_hub": {"fetch"}, "skimage": None}
+HEAVY = {
+    "diffusers": {"diffusion", "training"},
+    "huggingface_hub": {"fetch"},
+    "skimage": {"score", "picture", "training"},
+    "PIL": {"picture"},
+    "snakemake": set(),
+}
 
 
 def modules(root):
@@ -33,7 +39,7 @@ def tier(name):
 
 
 def imported(path):
-    """Top-level names of all imports of a file, `castex.x` as `x`; type-only imports are left out."""
+    """All modules that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             yield node.module

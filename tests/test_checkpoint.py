@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -40,6 +42,18 @@ def test_damage_falls_back_to_the_older_slot(tmp_path, damage):
         case "no sidecar":
             newest.unlink()
     assert load(tmp_path, settings="s").step == 10
+
+
+def test_saving_never_sacrifices_the_only_valid_slot(tmp_path):
+    """The newer slot is damaged: the next save must replace that one, however high its step is."""
+    for step in (100, 500):
+        store(tmp_path, step)
+    newest = next(p for p in tmp_path.glob("*.json") if '"step": 500' in p.read_text())
+    newest.with_suffix(".safetensors").write_bytes(b"cut off")
+    store(tmp_path, 150)
+    kept = {json.loads(path.read_text())["step"] for path in tmp_path.glob("*.json")}
+    assert kept == {100, 150}
+    assert load(tmp_path, settings="s").step == 150
 
 
 def test_another_runs_checkpoint_is_ignored_and_does_not_block_ours(tmp_path):

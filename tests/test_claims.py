@@ -65,7 +65,14 @@ def test_upper_bound_and_band():
     assert verdict({"at_least": None, "at_most": 10})["verdict"] == "FAIL"
     assert verdict({"at_least": None, "at_most": 11})["ours"] == 11
     assert verdict({"at_least": 9, "at_most": 10.5})["verdict"] == "FAIL"
+    assert verdict({"at_least": 9, "at_most": 10.5})["ours"] == 11, "the run that breaks the band"
     assert verdict({"at_least": 9, "at_most": 11})["verdict"] == "PASS"
+
+
+def test_a_strict_bound_refuses_equality():
+    assert verdict({"at_least": None, "more_than": 10})["verdict"] == "FAIL"
+    assert verdict({"at_least": None, "more_than": 9.9})["verdict"] == "PASS"
+    assert verdict({"at_least": None, "more_than": 9.9})["tolerance"] == "> 9.9 dB"
 
 
 def test_single_value_without_a_published_number():
@@ -97,10 +104,18 @@ def test_a_claim_without_a_bound_or_with_a_typo_is_refused():
 
 def test_undecided_numbers_are_listed_with_their_reason():
     entry = {"reported": ["table.*"], "exhibit": "benchmark", "reason": "needs weights"}
-    rows = undecided(parse_ledger({"claims": [], "not_run": [entry]}), REPORTED)
+    rows = undecided(parse_ledger({"claims": [], "not_run": [entry]}), REPORTED, [exhibit()])
     assert rows[["claim", "verdict", "reason"]].to_numpy().tolist() == [
         ["table.fid", "NOT RUN", "needs weights"]
     ]
+
+
+def test_an_undecided_number_stands_beside_ours_where_there_is_one():
+    value = {"method": "latent", "metric": "psnr_theta"}
+    entry = {"reported": ["toy.theta"], "exhibit": "toy", "reason": "another picture", "value": value}
+    row = undecided(parse_ledger({"claims": [], "not_run": [entry]}), REPORTED, [exhibit()]).iloc[0]
+    assert (row["verdict"], row["ours"], row["file"]) == ("NOT RUN", 10, "results/toy.csv")
+    assert row["difference"] == pytest.approx(1.47)
 
 
 def test_uncovered_numbers_are_found():
@@ -112,6 +127,8 @@ def test_every_published_number_has_a_claims_row(root):
     reported = pd.read_csv(root / "data" / "reported.csv")
     assert uncovered(ledger, reported) == []
     assert len(reported) == 170 and reported["id"].is_unique and reported["source"].notna().all()
+    listed = undecided(ledger, reported, [])["claim"]
+    assert sorted(listed) == sorted(reported["id"]), "one row per number, once"
     mentioned = {c.reported for c in ledger.claims} | {c.reported_minus for c in ledger.claims}
     assert mentioned - {None} <= set(reported["id"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from castex.cli import VERBS, main
+from castex.config import load_config
 from castex.picture import read_picture, square
+
+PAPER = load_config("paper")
 
 
 @pytest.fixture
@@ -93,9 +97,12 @@ def test_same_command_same_bytes(image, tmp_path):
         (["--parameterisation", "dip"], "use at least 64 pixels"),
         (["--scale", "huge"], "no scale 'huge'"),
         (["--image", "nowhere.png"], r"no picture at nowhere\.png"),
+        (["--settings", "nowhere.json"], r"nowhere\.json cannot be read \(No such file"),
+        (["--device", "cuda"], "torch finds no CUDA device here; use --device cpu"),
     ],
 )
-def test_bad_values_end_in_one_sentence(image, tmp_path, capsys, change, sentence):
+def test_bad_values_end_in_one_sentence(image, tmp_path, capsys, monkeypatch, change, sentence):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(arguments(image, tmp_path / "out", *change)) == 2
     error = capsys.readouterr().err
     assert re.fullmatch(r"castex reconstruct: .*\n", error) and re.search(sentence, error)
@@ -108,6 +115,16 @@ def test_a_size_that_the_autoencoder_cannot_halve(image, tmp_path, capsys, tiny_
     assert "size=33 is no multiple of 8, the stride of the autoencoder; use 32" in capsys.readouterr().err
 
 
+def test_the_paper_scale_never_falls_back_to_the_mini_autoencoder(image, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("castex.config.checkout", lambda: tmp_path)
+    monkeypatch.setattr("castex.config.load_config", lambda scale: PAPER)
+    more = ["--scale", "paper", "--device", "cpu"]
+    assert main(arguments(image, tmp_path / "out", *more, space="latent")) == 2
+    error = capsys.readouterr().err
+    assert "the autoencoder of scale 'paper' is not at" in error and "stabilityai--sd-vae-ft-mse" in error
+    assert "fetch_all --configfile config/paper.yaml" in error
+
+
 def test_space_or_settings_are_needed(image, tmp_path, capsys):
     assert main(["reconstruct", "--image", str(image), "--output", str(tmp_path)]) == 2
     assert "give --space and --parameterisation, or a --settings file" in capsys.readouterr().err
@@ -116,7 +133,7 @@ def test_space_or_settings_are_needed(image, tmp_path, capsys):
 def test_unwritable_output(image, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(arguments(image, tmp_path / "file")) == 2
-    assert "choose another --output" in capsys.readouterr().err
+    assert re.search(r"cannot read or write .*file", capsys.readouterr().err)
 
 
 def test_full_disk_is_one_sentence_and_loses_nothing(image, tmp_path):
@@ -130,40 +147,57 @@ def test_full_disk_is_one_sentence_and_loses_nothing(image, tmp_path):
     assert ended.returncode == 2
     assert "the disk is full" in ended.stderr.splitlines()[-1]
     after = {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()}
-    assert after["result.json"] == before["result.json"]
-    assert after["pictures.safetensors"] == before["pictures.safetensors"]
-    assert not list(output.glob(".*partial*"))
+    assert after == before
+
+
+KILLED = {
+    "space": "pixel",
+    "parameterisation": "explicit",
+    "size": 64,
+    "optimise": {"steps": 3000, "learning_rate": 0.01, "checkpoint_every": 50, "observe_every": 500},
+}
+SAME_BYTES = ("theta.png", "target.png", "pictures.safetensors", "trace.csv")
+
+
+def kill_and_continue(image, folder, wait):
+    """Run to the end; run again, SIGKILL when `wait(output, child)` returns, continue; compare the bytes."""
+    (folder / "s.json").write_text(json.dumps(KILLED))
+
+    def command(output):
+        paths = ["--image", str(image), "--settings", str(folder / "s.json"), "--output", str(output)]
+        return [sys.executable, "-m", "castex.cli.reconstruct", *paths]
+
+    straight, killed = folder / "straight", folder / "killed"
+    if not straight.exists():
+        subprocess.run(command(straight), check=True, capture_output=True)
+    shutil.rmtree(killed, ignore_errors=True)
+    child = subprocess.Popen(command(killed), stderr=subprocess.DEVNULL)
+    wait(killed, child)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    again = subprocess.run(command(killed), check=True, capture_output=True, text=True)
+    assert not list(killed.glob(".*")), "neither checkpoints nor partial files stay"
+    for name in SAME_BYTES:
+        assert (straight / name).read_bytes() == (killed / name).read_bytes(), name
+    return again.stderr
 
 
 def test_killed_and_continued_ends_with_the_same_bytes(image, tmp_path):
-    """SIGKILL somewhere after the first checkpoint; the same command resumes and says so."""
-    settings = {
-        "space": "pixel",
-        "parameterisation": "explicit",
-        "size": 64,
-        "optimise": {"steps": 3000, "learning_rate": 0.01, "checkpoint_every": 50, "observe_every": 500},
-    }
-    (tmp_path / "s.json").write_text(json.dumps(settings))
+    """SIGKILL some time after the second checkpoint; the same command resumes and says so."""
 
-    def command(output):
-        paths = ["--image", str(image), "--settings", str(tmp_path / "s.json"), "--output", str(output)]
-        return [sys.executable, "-m", "castex.cli.reconstruct", *paths]
+    def until_the_second_checkpoint(output, child):
+        deadline = time.monotonic() + 60
+        while not (output / ".checkpoints" / "slot1.json").exists():
+            assert time.monotonic() < deadline and child.poll() is None
+            time.sleep(0.01)
 
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    subprocess.run(command(straight), check=True, capture_output=True)
-    child = subprocess.Popen(command(killed), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(killed.glob(".checkpoints/slot1.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    assert not (killed / "result.json").exists()
+    assert re.search(r"resumed at step \d+", kill_and_continue(image, tmp_path, until_the_second_checkpoint))
 
-    again = subprocess.run(command(killed), check=True, capture_output=True, text=True)
-    assert re.search(r"resumed at step \d+", again.stderr)
-    assert not (killed / ".checkpoints").exists()
-    for name in ("theta.png", "pictures.safetensors", "trace.csv"):
-        assert (straight / name).read_bytes() == (killed / name).read_bytes(), name
+
+@pytest.mark.long
+def test_killed_at_random_times_ends_with_the_same_bytes(image, tmp_path):
+    for seconds in np.random.default_rng(0).uniform(0, 10, size=20):
+        kill_and_continue(image, tmp_path, lambda _, child, s=seconds: time.sleep(s))
 
 
 def test_picture_verb_copies_and_bundles(image, tmp_path):

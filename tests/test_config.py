@@ -74,6 +74,8 @@ def test_unknown_scale():
         (["reconstruct", "pixel-dip", "space"], "voxel", r"pixel-dip\.space"),
         (["models", "vae"], {"licence": "MIT"}, r"a model needs `folder`"),
         (["models", "vae", "revision"], "main", r"models\.vae\.revision"),
+        (["models", "vae", "files"], {"../x": None}, r"models\.vae\.files"),
+        (["train_vae", "autoencoder"], {"norm_num_groups": 8}, r"16 channels cannot be split"),
         (["experiments", "toy_sensitivity", "full", "pictures"], ["nobody"], r"unknown picture 'nobody'"),
         (["experiments", "toy_sensitivity", "full", "variants"], ["nothing"], r"unknown variant 'nothing'"),
     ],
@@ -98,6 +100,15 @@ def test_contradictions_within_an_arm(change, sentence):
     base = {"space": "pixel", "parameterisation": "explicit", "size": 64}
     with pytest.raises(ValidationError, match=sentence):
         ReconstructSettings(**(base | {"optimise": {"steps": 1, "learning_rate": 0.1}} | change))
+
+
+def test_broken_yaml_is_named(tmp_path, monkeypatch):
+    for text, sentence in (("a: [", r"config\.yaml is no valid YAML"), ("- a", "must hold keys and values")):
+        (tmp_path / "config" / "experiments").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "config" / "config.yaml").write_text(text)
+        monkeypatch.setattr("castex.config.checkout", lambda: tmp_path)
+        with pytest.raises(InputError, match=sentence):
+            load_config()
 
 
 def test_settings_are_frozen():

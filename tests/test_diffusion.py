@@ -82,6 +82,13 @@ def test_a_pickle_is_not_read(copy):
         load_codec(copy)
 
 
+@pytest.mark.parametrize("name", ["diffusion_pytorch_model.safetensors.index.json", "extra.bin"])
+def test_weights_that_nobody_checked_are_refused(copy, name):
+    (copy / name).write_text("{}")
+    with pytest.raises(WeightsError, match="is not listed in the folder's checksums"):
+        load_codec(copy)
+
+
 def test_another_class_is_named(copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"_class_name": "UNet2DModel"}))

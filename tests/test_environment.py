@@ -9,6 +9,7 @@ import tomllib
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 # Names that differ between conda-forge and the Python package index.
@@ -24,7 +25,7 @@ def pins(root):
         requirement = Requirement(line)
         environment = {"python_full_version": "3.11.0", "python_version": "3.11", "sys_platform": "linux"}
         if requirement.marker is None or requirement.marker.evaluate(environment):
-            found[requirement.name] = next(iter(requirement.specifier)).version
+            found[canonicalize_name(requirement.name)] = next(iter(requirement.specifier)).version
     return found
 
 
@@ -44,7 +45,7 @@ def test_constraints_fit_the_ranges_of_the_project(root, project):
     extras = project["optional-dependencies"]
     for line in project["dependencies"] + extras["test"] + extras["gpu"]:
         requirement = Requirement(line)
-        assert requirement.specifier.contains(versions[requirement.name]), line
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), line
 
 
 def test_every_constraint_is_an_exact_version_without_an_address(root):

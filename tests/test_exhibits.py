@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ import toy_sensitivity
 from _methods import STYLES
 from _save import save
 from castex.claims import COLUMNS as CLAIM_COLUMNS
-from castex.errors import IncompleteResults
+from castex.errors import IncompleteResults, InputError
 
 
 @pytest.fixture
@@ -39,7 +40,13 @@ def folders(tmp_path):
             "initial": "gaussian",
             "decoder_pull": 0,
         }
-        record = {"seed": 0, "image": {"name": "astronaut.png"}, "settings": settings, **scores}
+        record = {
+            "variant": method,
+            "seed": 0,
+            "image": {"name": "astronaut.png"},
+            "settings": settings,
+            **scores,
+        }
         (folder / "result.json").write_text(json.dumps(record))
         columns = [name for name in scores if name in ("psnr_theta", "psnr_decoded")]
         pd.DataFrame({"step": [1, 2], **{name: [5.0, scores[name]] for name in columns}}).to_csv(
@@ -88,6 +95,27 @@ def test_toy_sensitivity_draws_a_dot_per_run(folders):
     dots = [sum(len(line.get_xdata()) for line in axes.lines) for axes in figure.axes]
     # Six scores per run, and two points for the line of the autoencoder's ceiling.
     assert dots == [6 + 2, 12 + 2]
+
+
+def test_a_figure_of_one_picture_refuses_two(folders, root, tmp_path):
+    """Else the picture of one run could stand above the score of another."""
+    other = tmp_path / "other"
+    shutil.copytree(folders[0], other)
+    record = json.loads((other / "result.json").read_text())
+    (other / "result.json").write_text(json.dumps(record | {"image": {"name": "mine.png"}}))
+    with pytest.raises(InputError, match="got 5 runs"):
+        toy_reconstruction.load([*folders, other], root / "data" / "reported.csv")
+    with pytest.raises(InputError, match="got 3 runs"):
+        toy_reconstruction.load(folders[:3], root / "data" / "reported.csv")
+
+
+def test_other_arms_are_drawn_apart(folders):
+    scores = toy_sensitivity.load([folder / "result.json" for folder in folders])
+    latent = scores[scores["method"] == "latent-explicit"]
+    more = [latent.assign(variant=f"latent-explicit-{name}") for name in ("grey", "pull")]
+    figure = toy_sensitivity.draw(pd.concat([scores, *more], ignore_index=True))
+    lines = [line for line in figure.axes[0].lines if line.get_label().startswith("latent, explicit")]
+    assert len({(line.get_xdata()[0], line.get_label()) for line in lines}) == 6
 
 
 def test_claims_page_escapes_and_counts():

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-import requests
-from huggingface_hub.errors import GatedRepoError
 
 from castex.cli import main
 from castex.errors import WeightsError
-from castex.fetch import fetch_model
+from castex.fetch import fetch_model, model_folder
 from castex.settings import ModelSettings
 
 CONTENT = {"config.json": b"{}", "model.safetensors": b"weights"}
@@ -35,27 +33,37 @@ def remote(**files):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A stand-in for the Hub that serves CONTENT and remembers what was asked."""
-    asked = []
+    """A stand-in for the Hub that serves its `content` and remembers what was `asked`."""
+
+    class Hub:
+        content, asked = dict(CONTENT), []
 
     def download(*, repo_id, filename, revision, local_dir):
-        asked.append((repo_id, filename, revision))
+        Hub.asked.append((repo_id, filename, revision))
         path = Path(local_dir) / filename
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(CONTENT[filename])
+        path.write_bytes(Hub.content[filename])
         return str(path)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    return asked
+    return Hub
 
 
 def test_downloads_the_pinned_revision_once(hub, tmp_path):
     settings = remote(config=digest(CONTENT["config.json"]), model=digest(CONTENT["model.safetensors"]))
     folder = fetch_model(settings, tmp_path)
-    assert hub == [("owner/name", name, REVISION) for name in CONTENT]
+    assert hub.asked == [("owner/name", name, REVISION) for name in CONTENT]
     assert folder.files == {name: digest(content) for name, content in CONTENT.items()}
     fetch_model(settings, tmp_path)
-    assert len(hub) == 2, "a complete cache asks for nothing"
+    assert len(hub.asked) == 2, "a complete cache asks for nothing"
+
+
+def test_another_revision_never_passes_for_this_one(hub, tmp_path):
+    fetch_model(remote(), tmp_path)
+    hub.content["model.safetensors"] = b"newer"
+    newer = remote().model_copy(update={"revision": "f" * 40})
+    assert fetch_model(newer, tmp_path).files["model.safetensors"] == digest(b"newer")
+    assert model_folder(newer, tmp_path) != model_folder(remote(), tmp_path)
 
 
 def test_a_wrong_known_hash_is_refused(hub, tmp_path):
@@ -63,9 +71,20 @@ def test_a_wrong_known_hash_is_refused(hub, tmp_path):
         fetch_model(remote(model="0" * 64), tmp_path)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_damaged_file_is_fetched_again(hub, tmp_path, known):
+    settings = remote(model=digest(CONTENT["model.safetensors"]) if known else None)
+    path = fetch_model(settings, tmp_path).path / "model.safetensors"
+    path.write_bytes(b"wei")
+    fetch_model(settings, tmp_path)
+    assert path.read_bytes() == CONTENT["model.safetensors"]
+    assert [name for _, name, _ in hub.asked].count("model.safetensors") == 2
+
+
 def test_an_unknown_hash_is_recorded_and_compared_ever_after(hub, tmp_path):
-    fetch_model(remote(), tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"weighty")
+    path = fetch_model(remote(), tmp_path).path / "model.safetensors"
+    path.unlink()
+    hub.content["model.safetensors"] = b"something else"
     with pytest.raises(WeightsError, match=r"model\.safetensors is altered"):
         fetch_model(remote(), tmp_path)
 
@@ -76,12 +95,13 @@ def test_offline_says_what_to_do(tmp_path):
         fetch_model(remote(), tmp_path)
 
 
-def test_a_gated_repository_names_the_page(monkeypatch, tmp_path):
+@pytest.mark.parametrize("error", [OSError("gated"), RuntimeError("broken proxy"), ValueError("half a body")])
+def test_whatever_goes_wrong_names_the_page_and_the_folder(monkeypatch, tmp_path, error):
     def refuse(**_):
-        raise GatedRepoError("gated", response=requests.Response())
+        raise error
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
-    with pytest.raises(WeightsError, match=r"accept its licence at https://.*/owner/name"):
+    with pytest.raises(WeightsError, match=r"accept its licence at https://.*/owner/name .* put the files"):
         fetch_model(remote(), tmp_path)
 
 

@@ -9,11 +9,22 @@ import resource
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
-from castex.files import atomic_path, copy, fingerprint, sha256, write_json, write_text
+from castex.errors import InputError
+from castex.files import (
+    atomic_path,
+    copy,
+    fingerprint,
+    read_json,
+    read_text,
+    sha256,
+    write_json,
+    write_text,
+    write_together,
+)
 
 
 def test_write_replaces_whole_files(tmp_path):
@@ -71,9 +82,48 @@ def test_a_kill_in_the_middle_leaves_the_old_bytes(tmp_path):
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert path.read_text() == "old"
-    time.sleep(0)
+    assert len(list(tmp_path.iterdir())) == 2, "the killed process left its partial file"
     write_text(path, "new")
     assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path], "and the next write swept it away"
+
+
+def test_another_process_that_is_still_writing_is_left_alone(tmp_path):
+    theirs = tmp_path / f".a.{os.getppid()}.partial.txt"
+    theirs.write_text("half")
+    write_text(tmp_path / "a.txt", "whole")
+    assert theirs.exists()
+
+
+def test_several_files_change_together_or_not_at_all(tmp_path):
+    write_together(tmp_path, {"a": b"1", "b": b"1"})
+    (tmp_path / "c").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_together(tmp_path, {"a": b"2", "c": b"2"})
+    write_together(tmp_path, {"a": b"3", "b": b"3"})
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"3", b"3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_the_last_name_is_given_last(tmp_path, monkeypatch):
+    named = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: (named.append(to.name), replace(self, to))[1])
+    write_together(tmp_path, {"picture": b"", "trace": b"", "result": b""})
+    assert named == ["picture", "trace", "result"]
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json cannot be read \(No such file"):
+        read_json(tmp_path / "none.json")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        read_json(tmp_path)
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(InputError, match=r"bad\.json is no JSON"):
+        read_json(tmp_path / "bad.json")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="no UTF-8 text"):
+        read_text(tmp_path / "bytes")
 
 
 def test_json_is_strict_and_stable(tmp_path):

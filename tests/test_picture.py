@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from castex.errors import InputError
 from castex.picture import bundled_picture, read_picture, square, to_bytes, write_picture
@@ -42,9 +43,8 @@ def test_alpha_is_composited_on_white(tmp_path):
 
 
 def test_grey_with_alpha(tmp_path):
-    from PIL import Image
-
-    Image.fromarray(np.full((10, 10, 2), (0, 51), dtype=np.uint8), "LA").save(tmp_path / "a.png")
+    grey, alpha = (Pillow.new("L", (10, 10), value) for value in (0, 51))
+    Pillow.merge("LA", (grey, alpha)).save(tmp_path / "a.png")
     torch.testing.assert_close(read_picture(tmp_path / "a.png"), torch.full((1, 3, 10, 10), 0.8))
 
 
@@ -62,6 +62,41 @@ def test_floating_point_in_range(tmp_path):
     pixels = np.random.default_rng(0).random((12, 12, 3), dtype=np.float32)
     path = written(tmp_path, pixels, "a.tiff", plugin="tifffile")
     np.testing.assert_array_equal(read_picture(path)[0].permute(1, 2, 0).numpy(), pixels)
+
+
+def test_cmyk_is_converted_and_not_taken_for_alpha(tmp_path):
+    Pillow.new("CMYK", (12, 12), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
+    red, green, blue = read_picture(tmp_path / "red.jpg")[0].mean((1, 2))
+    assert red > 0.9 and green < 0.1 and blue < 0.1
+
+
+def test_palettes_with_and_without_transparency(tmp_path, rgb):
+    picture = Pillow.fromarray(rgb).quantize(8)
+    picture.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(
+        to_bytes(read_picture(tmp_path / "p.png")), np.asarray(picture.convert("RGB"))
+    )
+    picture.save(tmp_path / "t.png", transparency=0)
+    first = np.asarray(picture) == 0
+    assert (to_bytes(read_picture(tmp_path / "t.png"))[first] == 255).all()
+
+
+def test_a_cameras_orientation_is_followed(tmp_path, rgb):
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    Pillow.fromarray(rgb).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(to_bytes(read_picture(tmp_path / "a.png")), np.rot90(rgb, -1))
+
+
+def test_black_and_white(tmp_path):
+    Pillow.fromarray(np.eye(12, dtype=bool)).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png")[0, 0].tolist() == np.eye(12).tolist()
+
+
+def test_other_colour_models_in_tiff_are_refused(tmp_path):
+    Pillow.new("LAB", (12, 12)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="stores CIELAB colours; save it as grey or RGB"):
+        read_picture(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +171,7 @@ def test_square_resizing_is_antialiased():
 
 def test_bundled_pictures_are_offline_and_named_when_unknown():
     assert bundled_picture("astronaut").shape == (1, 3, 512, 512)
+    assert bundled_picture("rocket").shape == (1, 3, 427, 640), "a JPEG"
     for name in ("nobody", "../../secret", ""):
         with pytest.raises(InputError, match="bundles no photograph"):
             bundled_picture(name)

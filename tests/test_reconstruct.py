@@ -6,6 +6,7 @@ import pytest
 import torch
 from test_guidance import LinearCodec
 
+from castex.config import load_config
 from castex.errors import InputError
 from castex.reconstruct import reconstruct
 from castex.settings import DipSettings, OptimiseSettings, ReconstructSettings
@@ -26,8 +27,7 @@ def target(stream):
 
 def test_pixel_space_recovers_an_explicit_picture_to_rounding(target, tmp_path):
     """Claim (a) of Figure 2, with the default optimiser settings of the mini scale."""
-    exact = OptimiseSettings(steps=400, learning_rate=0.02, final_fraction=1e-6)
-    settings = arm("pixel", "explicit", optimise=exact)
+    settings = arm("pixel", "explicit", optimise=load_config().reconstruct["pixel-explicit"].optimise)
     result = reconstruct(target, settings, None, seed=0, checkpoints=tmp_path)
     assert result.trace[-1][1]["psnr_theta"] >= 120 and result.decoded is None
 

@@ -151,6 +151,10 @@ def test_verbs_train_measure_and_ship(tmp_path, capsys):
     scores = json.loads(yardstick.read_text())
     scores["psnr_db"]["astronaut"]["margin"] = 1.6
     yardstick.write_text(json.dumps(scores))
+    yardstick.write_text(json.dumps(scores | {"files": {"config.json": "other"}}))
+    assert main(ship) == 2
+    assert "measured other weights; run `measure_vae` again" in capsys.readouterr().err
+    yardstick.write_text(json.dumps(scores))
     assert main(ship) == 0
     card = (tmp_path / "shipped" / "README.md").read_text()
     assert "| astronaut |" in card and "6 steps of 2 crops" in card
@@ -158,9 +162,15 @@ def test_verbs_train_measure_and_ship(tmp_path, capsys):
 
 
 def test_budget_ends_a_sitting_with_a_sentence(tmp_path, capsys):
-    settings = TINY.model_copy(update={"minutes": 1e-9})
-    (tmp_path / "s.json").write_text(settings.model_dump_json())
-    paths = ["--settings", str(tmp_path / "s.json"), "--checkpoints", str(tmp_path / "c")]
+    (tmp_path / "s.json").write_text(TINY.model_dump_json())
+    paths = [
+        "--settings",
+        str(tmp_path / "s.json"),
+        "--checkpoints",
+        str(tmp_path / "c"),
+        "--minutes",
+        "1e-9",
+    ]
     assert main(["train_vae", *paths, "--output", str(tmp_path / "vae")]) == 2
     assert "ended at step 1 of 6; run the same command again" in capsys.readouterr().err
     assert not (tmp_path / "vae").exists()

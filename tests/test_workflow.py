@@ -152,18 +152,19 @@ def test_a_mistake_in_the_configuration_stops_the_dry_run(root, argument, named)
     assert done.returncode != 0 and named in done.stdout + done.stderr
 
 
-def test_command_line_and_snakefile_merge_alike(root):
-    """`castex.config` and Snakemake read the same files in the same order."""
-    from castex.config import load_config
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_command_line_and_snakefile_merge_alike(root, scale):
+    """`castex.config` reads the files that the Snakefile names, in order, and merges as Snakemake does."""
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
 
-    assert load_config("paper").scale == "paper"
-    for scale in ("mini", "paper"):
-        overlay = [] if scale == "mini" else ["--configfile", f"config/{scale}.yaml"]
-        lines = (root / "Snakefile").read_text()
-        files = re.findall(r'^configfile: "(.+)"$', lines, flags=re.MULTILINE)
-        experiments = sorted(f"config/experiments/{p.name}" for p in (root / "config/experiments").iterdir())
-        assert files == ["config/config.yaml", *experiments]
-        assert planned(root, "--forceall", *overlay)["reconstruct"] == 12
+    from castex.config import load_config, validated
+
+    files = re.findall(r'^configfile: "(.+)"$', (root / "Snakefile").read_text(), flags=re.MULTILINE)
+    theirs: dict = {}
+    for name in files + ([] if scale == "mini" else [f"config/{scale}.yaml"]):
+        update_config(theirs, load_configfile(str(root / name)))
+    assert validated(theirs) == load_config(scale)
 
 
 def test_both_scales_have_the_same_rule_graph(root):
@@ -191,7 +192,7 @@ def test_every_exhibit_is_there(finished):
     assert set(claims["verdict"]) <= {"PASS", "FAIL", "NOT RUN"}
     ledger = yaml.safe_load((finished / "data" / "claims.yaml").read_text())
     assert {claim["id"] for claim in ledger["claims"]} <= set(claims["claim"])
-    assert len(claims[claims["rule"].isna()]) == 164
+    assert len(claims[claims["rule"].isna()]) == 170
 
 
 def test_tracked_and_generated_never_share_a_folder(finished):
@@ -228,6 +229,28 @@ def test_one_learning_rate_reruns_its_arm_and_its_exhibits(edited):
         "claims": 1,
         "ledger": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("module", "redrawn"),
+    [
+        ("claims", {"all", "claims"}),
+        ("tally", {"all", "toy_reconstruction", "toy_sensitivity", "claims", "ledger"}),
+    ],
+)
+def test_editing_the_code_behind_verdicts_makes_them_again(edited, module, redrawn):
+    """Code is no rerun trigger; for the cheap exhibits it is an input."""
+    path = edited / "src" / "castex" / f"{module}.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    assert planned(edited, *SMOKE).keys() == redrawn
+
+
+def test_a_failing_exhibit_says_why_in_its_log(edited):
+    (edited / "data" / "claims.yaml").write_text("claims: [{id: x}]\nnot_run: []\n")
+    done = snakemake(edited, "--cores", "1", *SMOKE, check=False)
+    log = (edited / "results" / "smoke" / "logs" / "claims.log").read_text()
+    assert done.returncode != 0
+    assert log.startswith("claims.yaml: claims.0.exhibit: Field required") and log.count("\n") == 1
 
 
 def test_editing_a_plot_redraws_it_alone(edited):

@@ -20,22 +20,24 @@ def vae_card(training: Mapping[str, Any], yardstick: Mapping[str, Any], losses: 
         for start in range(0, len(losses), tenth)
         if (part := losses[start : start + tenth])
     )
+    codes, margin = settings["autoencoder"]["latent_channels"], yardstick["required_margin_db"]
     about = f"""
-        A diffusers `AutoencoderKL` with {training["parameters"]:,} parameters that turns each 8 x 8 pixel block
-        into {settings["autoencoder"]["latent_channels"]} numbers, as Stable Diffusion's does, and stands in for it
-        at the mini scale. Half-precision safetensors; licence Apache-2.0."""
+        A diffusers `AutoencoderKL` with {training["parameters"]:,} parameters that turns each 8 x 8 pixel
+        block into {codes} numbers, as Stable Diffusion's does, and stands in for it at the mini scale.
+        Half-precision safetensors; licence Apache-2.0."""
     data = f"""
         - **Data**: photographs bundled with scikit-image ({", ".join(training["photographs"])}) and
-        {settings["procedural"]} procedural dead-leaves pictures; random {settings["crop"]} px crops, flips, quarter
-        turns, colour jitter. Never seen: {", ".join(training["held_out"])}."""
+        {settings["procedural"]} procedural dead-leaves pictures; random {settings["crop"]} px crops,
+        flips, quarter turns, colour jitter. Never seen: {", ".join(training["held_out"])}."""
     making = f"""
         - **Training**: {training["steps"]} steps of {settings["batch"]} crops, AdamW, peak learning rate
-        {settings["learning_rate"]}, mean squared error plus {settings["kl_weight"]} x KL, averaged weights, seed
-        {settings["seed"]}; {training["minutes"]} minutes on: {training["machine"]} (torch {training["torch"]})."""
+        {settings["learning_rate"]}, mean squared error plus {settings["kl_weight"]} x KL, averaged
+        weights, seed {settings["seed"]}; {training["minutes"]} minutes on: {training["machine"]}
+        (torch {training["torch"]})."""
     measure = f"""
         PSNR in dB at {yardstick["size"]} px on photographs it never saw, beside the best linear
-        {yardstick["components"]}-component code of 8 x 8 blocks fitted to its own training photographs. A model is
-        shipped only if its margin on the astronaut is at least {yardstick["required_margin_db"]} dB."""
+        {yardstick["components"]}-component code of 8 x 8 blocks fitted to its own training photographs.
+        A model is shipped only if its margin on the astronaut is at least {margin} dB."""
     return f"""\
 # Mini autoencoder
 
@@ -62,4 +64,6 @@ Mean squared error in [-1, 1] on training crops, averaged over tenths of the tra
 
 
 def _filled(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), 110, break_on_hyphens=False, break_long_words=False)
+    words = " ".join(text.split())
+    indent = "  " if words.startswith("- ") else ""
+    return textwrap.fill(words, 110, subsequent_indent=indent, break_on_hyphens=False)
