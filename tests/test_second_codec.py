@@ -117,6 +117,6 @@ def test_dip_lifts_the_latent_picture(scores):
 
 def test_dip_and_its_decoded_version_are_level(scores):
     """Claim (c), second half, does not carry over: the picture ends within a dB of its decoded version, and
-    here a third of a dB above it. A code that hides this little leaves the decoder nothing to add to the prior."""
+    here a third of a dB above it. A code that hides this little leaves the decoder little to add."""
     dip = scores["latent-dip"]
     assert abs(dip["psnr_theta"] - dip["psnr_decoded"]) < 1
