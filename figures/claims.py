@@ -23,6 +23,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #ddd; }
 th { border-bottom: 2px solid #222; } .number { text-align: right; font-variant-numeric: tabular-nums; }
 .PASS { color: #17632b; font-weight: 600; } .FAIL { color: #b3261e; font-weight: 600; } .NOT { color: #666; }
+.bound { white-space: nowrap; }
 small { color: #555; } code { font-size: 90%; } summary { cursor: pointer; margin-top: 2rem; }
 """
 HEADINGS = ("verdict", "claim", "reported", "ours", "difference", "bound", "made by")
@@ -70,7 +71,7 @@ def _row(claim: dict[str, object]) -> str:
         f'<td class="{verdict.split()[0]}">{verdict}</td>',
         f'<td id="{_text(claim["claim"])}">{statement}</td>',
         *(f'<td class="number">{_number(claim[key])}</td>' for key in ("reported", "ours", "difference")),
-        f"<td>{_text(claim['tolerance'])}</td>",
+        f'<td class="bound">{_text(claim["tolerance"])}</td>',
         f"<td>{made_by if isinstance(claim['rule'], str) else ''}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"

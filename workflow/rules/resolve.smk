@@ -7,6 +7,8 @@ rule resolve_variant:
         settings="<results>/settings/reconstruct/{variant}.json",
     log:
         "<logs>/resolve_variant/{variant}.log",
+    benchmark:
+        "<benchmarks>/resolve_variant/{variant}.tsv"
     localrule: True
     params:
         settings=lambda wildcards: settings.reconstruct[wildcards.variant].model_dump(mode="json"),
@@ -20,6 +22,8 @@ rule resolve_model:
         settings="<results>/settings/models/{model}.json",
     log:
         "<logs>/resolve_model/{model}.log",
+    benchmark:
+        "<benchmarks>/resolve_model/{model}.tsv"
     localrule: True
     params:
         settings=lambda wildcards: settings.models[wildcards.model].model_dump(mode="json"),
@@ -33,6 +37,8 @@ rule resolve_training:
         settings="results/train/settings/train_vae.json",
     log:
         "results/train/logs/resolve_training.log",
+    benchmark:
+        "results/train/benchmarks/resolve_training.tsv"
     localrule: True
     params:
         # Neither the budget of a sitting nor the yardstick's size changes the trained weights.

@@ -19,6 +19,8 @@ rule ledger:
         ),
     log:
         "<logs>/ledger.log",
+    benchmark:
+        "<benchmarks>/ledger.tsv"
     localrule: True
     resources:
         mem="500MB",
