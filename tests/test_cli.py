@@ -207,6 +207,16 @@ def test_picture_verb_copies_and_bundles(image, tmp_path):
     assert iio.imread(tmp_path / "b.png").shape == (400, 600, 3)
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_do_not_spin_unless_told_to(monkeypatch, image, tmp_path, given, kept):
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    assert main(["picture", "--source", str(image), "--output", str(tmp_path / "a.png")]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == kept
+
+
 def test_heavy_libraries_are_not_imported_for_nothing():
     names = "print('torch' in sys.modules, 'diffusers' in sys.modules)"
     code = f"import sys, castex, castex.cli, castex.settings; {names}"

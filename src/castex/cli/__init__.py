@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Dispatch `castex VERB ...`; each verb's module is imported only when it is used."""
+    # Before torch is loaded: threads that spin while they wait make a shared machine many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in VERBS:
         verb = arguments[0]
