@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import yaml
 
-from castex.claims import Exhibit, Ledger, decide, parse_ledger, undecided
+from castex.claims import Exhibit, Ledger, decide, parse_ledger, uncovered, undecided
 from castex.cli._entry import logged
+from castex.errors import InputError
 from castex.files import write_text
 from castex.tally import write_table
 
@@ -34,7 +35,11 @@ def load(
 ) -> tuple[Ledger, pd.DataFrame, list[Exhibit]]:
     """The ledger, the published numbers, and the tidy rows of each exhibit."""
     rows = [Exhibit(path.stem, pd.read_csv(path), path.as_posix()) for path in exhibits]
-    return parse_ledger(yaml.safe_load(ledger.read_text(encoding="utf-8"))), pd.read_csv(reported), rows
+    book, numbers = parse_ledger(yaml.safe_load(ledger.read_text(encoding="utf-8"))), pd.read_csv(reported)
+    forgotten = uncovered(book, numbers)
+    if forgotten:
+        raise InputError(f"{ledger} says nothing of {forgotten[0]}; add a claim or a `not_run` entry for it")
+    return book, numbers, rows
 
 
 def draw(claims: pd.DataFrame, *, scale: str, replicates: str) -> str:

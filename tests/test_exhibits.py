@@ -139,6 +139,16 @@ def test_claims_page_escapes_and_counts():
     assert "1 published numbers that were not run" in page
 
 
+def test_claims_page_refuses_a_ledger_that_forgets_a_number(root, tmp_path):
+    ledger_file, reported = root / "data" / "claims.yaml", tmp_path / "reported.csv"
+    text = (root / "data" / "reported.csv").read_text()
+    reported.write_text(text)
+    assert claims_page.load([], ledger_file, reported)[1]["id"].is_unique
+    reported.write_text(text + "new.number,CasTex v2,M,psnr,1.0,,dB,nowhere\n")
+    with pytest.raises(InputError, match=r"says nothing of new\.number"):
+        claims_page.load([], ledger_file, reported)
+
+
 def benchmark(path, seconds, memory):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n")

@@ -68,6 +68,12 @@ def test_descends_to_the_target(target, tmp_path):
     assert [step for step, _ in run.trace] == list(range(20, 201, 20))
 
 
+def test_every_step_ends_in_the_valid_range(target, tmp_path):
+    run = job("explicit", OptimiseSettings(steps=40, learning_rate=0.1), Pull(4 * target - 2))
+    optimise(run, checkpoints=tmp_path, fingerprint="f")
+    assert run.texture.maps().min() == 0 and run.texture.maps().max() == 1
+
+
 def test_zero_learning_rate_is_the_identity(target, tmp_path):
     run = job("explicit", OptimiseSettings(steps=5, learning_rate=0), Pull(target))
     before = run.texture.maps().detach().clone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from test_guidance import LinearCodec
@@ -79,6 +81,25 @@ def test_starts(target, tmp_path, initial, spread):
     big = torch.nn.functional.interpolate(target, 64)
     theta = reconstruct(big, settings, None, seed=0, checkpoints=tmp_path).theta
     assert theta.std() == pytest.approx(spread, abs=0.01) and theta.mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_checkpoint_is_continued_by_its_own_run_alone(target, stream, tmp_path):
+    """Same folder: another picture, seed, setting or autoencoder must begin anew."""
+    codec, other = LinearCodec(stream), LinearCodec(stream)
+    other.identity = "another"
+    often = FAST.model_copy(update={"steps": 20, "checkpoint_every": 5})
+    settings = arm("latent", "explicit", optimise=often)
+
+    def first_step(picture=target, settings=settings, codec=codec, seed=0):
+        shutil.copytree(tmp_path / "left", tmp_path / "again", dirs_exist_ok=True)
+        return reconstruct(picture, settings, codec, seed=seed, checkpoints=tmp_path / "again").first_step
+
+    reconstruct(target, settings, codec, seed=0, checkpoints=tmp_path / "left")
+    assert first_step() == 15
+    assert first_step(picture=1 - target) == 0
+    assert first_step(seed=1) == 0
+    assert first_step(codec=other) == 0
+    assert first_step(settings=settings.model_copy(update={"decoder_pull": 0.1})) == 0
 
 
 def test_space_and_codec_must_agree(target, stream, tmp_path):

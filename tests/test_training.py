@@ -22,7 +22,7 @@ from castex.training.pictures import (
     resized,
 )
 from castex.training.vae import Training, learning_rate_factor, new_autoencoder
-from castex.training.warm_start import warm_start_
+from castex.training.warm_start import LEVEL, warm_start_
 from castex.training.yardstick import compare, fit_block_code
 
 TINY = TrainVaeSettings(
@@ -90,6 +90,15 @@ def test_warm_start_already_shows_the_picture():
         return psnr((decoded + 1) / 2, picture)
 
     assert score(warm=True) > score(warm=False) + 2
+
+
+def test_training_begins_with_the_warm_start():
+    """Constant channels of the first convolution are its mark; the average begins with the same weights."""
+    training = Training(TINY)
+    bias = training.model.encoder.conv_in.bias
+    assert {LEVEL, -LEVEL} <= set(bias.tolist())
+    for kept, new in zip(training.average.parameters(), training.model.parameters(), strict=True):
+        assert torch.equal(kept, new)
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():

@@ -19,7 +19,6 @@ from castex.config import first_fault
 from castex.errors import IncompleteResults, InputError
 from castex.settings import Name, Settings
 
-Verdict = Literal["PASS", "FAIL", "NOT RUN"]
 COLUMNS = [
     "claim",
     "exhibit",

@@ -1,7 +1,5 @@
 # The configuration, validated twice: by the generated schema, which names a mistyped key, and by the
 # settings classes, which know what no schema can say. `settings` is the typed result.
-from pathlib import Path
-
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
