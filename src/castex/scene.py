@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_height _width 3"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Material:
     normal_scale: float = 1.0
     albedo_picture: Picture | None = None
     """sRGB bytes."""
-    roughness_picture: UInt8[np.ndarray, "height width"] | None = None
-    metallic_picture: UInt8[np.ndarray, "height width"] | None = None
+    roughness_picture: UInt8[np.ndarray, "_height _width"] | None = None
+    metallic_picture: UInt8[np.ndarray, "_height _width"] | None = None
     normal_picture: Picture | None = None
     """(n + 1) / 2 as bytes, +Y (green) up, as in glTF."""
 
