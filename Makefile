@@ -1,6 +1,7 @@
 # The commands of this artifact, the same for a reader and for CI. `make help` lists them.
 SHELL := bash
 PYTHON ?= python3
+GPU_PYTHON ?= python3
 VENV := .venv
 CORES ?= all
 export OMP_NUM_THREADS ?= 1
@@ -13,7 +14,7 @@ FREE_MB = $(shell cat /sys/fs/cgroup/memory.max 2>/dev/null | awk -v kb="$$(awk 
   /^[0-9]+$$/ && $$1 / 1048576 < mb {mb = int($$1 / 1048576)} END {print mb}')
 SNAKEMAKE = snakemake --cores $(CORES) --resources mem_mb=$(FREE_MB) gpu=1
 
-.PHONY: help env figures test test-long lint format report bench readme train-vae ship-models gpu-check constraints
+.PHONY: help env figures test test-long lint format report bench readme train-vae ship-models gpu-pack gpu-check constraints
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +68,11 @@ train-vae: env  ## train the mini autoencoder (about an hour on one core); run a
 ship-models: train-vae  ## check the yardstick and copy the trained model to data/mini
 	python -m castex.cli.ship_models --vae results/train/vae --output data/mini/vae
 
-gpu-check: env  ## what needs a CUDA device
-	python -m pytest -m gpu
+gpu-pack:  ## where there is a network: wheels and nvdiffrast's source for a GPU machine without one, into .gpu
+	$(PYTHON) workflow/scripts/gpu_check.py pack
+
+gpu-check:  ## on a GPU machine, with its own Python and torch: what needs a CUDA device
+	$(GPU_PYTHON) workflow/scripts/gpu_check.py check
 
 constraints:  ## resolve constraints.txt anew (needs uv)
 	env -u UV_FIND_LINKS uv pip compile --universal --python-version 3.11 --no-header --no-annotate \

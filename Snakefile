@@ -6,6 +6,7 @@ min_version("9.27")
 
 
 configfile: "config/config.yaml"
+configfile: "config/experiments/relighting.yaml"
 configfile: "config/experiments/toy_reconstruction.yaml"
 configfile: "config/experiments/toy_sensitivity.yaml"
 
@@ -16,11 +17,15 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resolve.smk"
 include: "workflow/rules/fetch.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/light.smk"
 include: "workflow/rules/picture.smk"
 include: "workflow/rules/reconstruct.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/meshes.smk"
 include: "workflow/rules/exhibits/toy_reconstruction.smk"
 include: "workflow/rules/exhibits/toy_sensitivity.smk"
+include: "workflow/rules/exhibits/relighting.smk"
 include: "workflow/rules/exhibits/claims.smk"
 include: "workflow/rules/exhibits/ledger.smk"
 
@@ -31,6 +36,7 @@ rule all:
     input:
         rules.toy_reconstruction.output,
         rules.toy_sensitivity.output,
+        rules.relighting.output,
         rules.claims.output,
         rules.ledger.output,
     localrule: True

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from castex.config import config_schema, load_config, merged, validated
 from castex.errors import InputError
+from castex.files import sha256
 from castex.settings import ReconstructSettings
 
 
@@ -53,6 +54,43 @@ def test_paper_scale_is_the_paper_where_it_says_so():
     assert (dip.dip.width, dip.dip.scales, dip.optimise.steps) == (128, 5, 1500)
 
 
+def test_paper_scale_has_the_paper_s_objects_and_lights():
+    config = load_config("paper")
+    assert config.assets.splits == ["benchmark"] and config.assets.prepare.size == 1024
+    assert not config.assets.prepare.keep_uv, "the published method always makes its own coordinates"
+    training, evaluation = config.lights["kloofendal"], config.lights["studio_small_06"]
+    assert (training.intensity, evaluation.intensity) == (2.0, 0.7)
+    assert config.files[training.file].path.endswith("kloofendal_28d_misty_puresky_2k.hdr")
+    assert config.files["inception"].sha256_begins == "6726825d" and config.files["inception"].sha256 is None
+
+
+def test_mini_scale_needs_nothing_from_outside():
+    config = load_config("mini")
+    assert config.files == {} and all(model.folder for model in config.models.values())
+    assert {light.generated for light in config.lights.values()} == {"studio", "sky", "sunset"}
+
+
+def test_known_hashes_are_those_of_real_files(shared):
+    """Two files of the paper scale are at hand for tests: their hashes stand in the configuration."""
+    files = load_config("paper").files
+    for name, path in (
+        ("mud_road_puresky_1k", "hdri/mud_road_puresky_1k.hdr"),
+        ("spot", "meshes/spot/spot_castex.obj"),
+    ):
+        assert (files[name].sha256, files[name].bytes) == (
+            sha256(shared / path),
+            (shared / path).stat().st_size,
+        )
+
+
+def test_an_overlay_comes_on_top(tmp_path):
+    (tmp_path / "mine.yaml").write_text("assets: {names: [vase]}\n")
+    config = load_config(overlay=tmp_path / "mine.yaml")
+    assert config.assets.names == ["vase"] and config.assets.splits == ["corpus", "held-out"]
+    with pytest.raises(InputError, match="cannot be read"):
+        load_config(overlay=tmp_path / "absent.yaml")
+
+
 def test_both_scales_run_the_same_experiments():
     mini, paper = load_config("mini"), load_config("paper")
     assert mini.experiments == paper.experiments
@@ -78,6 +116,21 @@ def test_unknown_scale():
         (["train_vae", "autoencoder"], {"norm_num_groups": 8}, r"16 channels cannot be split"),
         (["experiments", "toy_sensitivity", "full", "pictures"], ["nobody"], r"unknown picture 'nobody'"),
         (["experiments", "toy_sensitivity", "full", "variants"], ["nothing"], r"unknown variant 'nothing'"),
+        (["assets", "splits"], ["train"], r"assets\.splits\.0: .*'benchmark', 'corpus' or 'held-out'"),
+        (["assets", "prepare", "size"], 8, r"assets\.prepare\.size: .*\(got '8'\)"),
+        (["lights", "sky"], {"intensity": 1}, r"lights\.sky: .*either `file` or `generated`"),
+        (["lights", "sky"], {"file": "nowhere"}, r"light sky names the unknown file 'nowhere'"),
+        (["download"], {"timeout_s": 0}, r"download\.timeout_s: .*greater than 0"),
+        (["objaverse"], {"base_url": "ftp://host/x"}, r"objaverse\.base_url: "),
+        (["objaverse"], {"base_url": "https://user:secret@host/x"}, r"objaverse\.base_url: "),
+        (["files"], {"x": {"urls": [], "path": "a", "licence": "MIT"}}, r"files\.x\.urls: "),
+        (["files"], {"x": {"urls": ["https://h/a"], "path": "../a", "licence": "MIT"}}, r"files\.x\.path: "),
+        (["files"], {"x": {"urls": ["https://h/a"], "path": "/a", "licence": "MIT"}}, r"files\.x\.path: "),
+        (
+            ["files"],
+            {name: {"urls": ["https://h/a"], "path": "a", "licence": "MIT"} for name in "xy"},
+            r"two entries of files share the path 'a'",
+        ),
     ],
 )
 def test_mistakes_are_named(raw, path, value, sentence):

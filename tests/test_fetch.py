@@ -105,6 +105,12 @@ def test_whatever_goes_wrong_names_the_page_and_the_folder(monkeypatch, tmp_path
         fetch_model(remote(), tmp_path)
 
 
+def test_a_gate_is_the_page_that_is_named(tmp_path):
+    gated = remote().model_copy(update={"gate": "https://example.org/licence"})
+    with pytest.raises(WeightsError, match=r"accept its licence at https://example\.org/licence if it asks"):
+        fetch_model(gated, tmp_path)
+
+
 def test_a_local_folder_wins_and_is_checked(tiny_vae, tmp_path):
     settings = ModelSettings(**(remote().model_dump() | {"folder": str(tiny_vae)}))
     assert fetch_model(settings, tmp_path / "unused").path == tiny_vae

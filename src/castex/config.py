@@ -27,14 +27,19 @@ def checkout() -> Path:
     return root
 
 
-def load_config(scale: str = "mini") -> Config:
-    """The validated configuration of a scale: `mini`, or one with an overlay `config/<scale>.yaml`."""
+def load_config(scale: str = "mini", overlay: Path | None = None) -> Config:
+    """The validated configuration of a scale: `mini`, or one with an overlay `config/<scale>.yaml`.
+
+    `overlay` is a further file on top, as `--configfile` gives it to Snakemake.
+    """
     root = checkout()
     files = [root / "config" / "config.yaml", *sorted((root / "config" / "experiments").glob("*.yaml"))]
     if scale != "mini":
-        overlay = root / "config" / f"{scale}.yaml"
-        if not overlay.is_file():
-            raise InputError(f"there is no scale {scale!r}: {overlay.name} is not in config/")
+        layer = root / "config" / f"{scale}.yaml"
+        if not layer.is_file():
+            raise InputError(f"there is no scale {scale!r}: {layer.name} is not in config/")
+        files.append(layer)
+    if overlay is not None:
         files.append(overlay)
     return validated(merged(map(_read_yaml, files)))
 

@@ -1,4 +1,4 @@
-"""Downloads: the only module that opens a socket."""
+"""Models from the Hugging Face Hub, at their pinned revisions."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def _download(settings: ModelSettings, name: str, folder: Path) -> None:
         # Gated, missing, offline, a broken proxy, a dropped connection: the library raises errors of half a
         # dozen packages, and the remedies are the same for all.
         offline = " (HF_HUB_OFFLINE is set: unset it)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
+        page = settings.gate or f"{constants.ENDPOINT}/{settings.repository}"
         raise WeightsError(
             f"{name} of {settings.repository} at {settings.revision} could not be downloaded{offline}: "
-            f"accept its licence at {constants.ENDPOINT}/{settings.repository} if it asks for one, or put "
-            f"the files {', '.join(settings.files)} into {folder} and run the same command again"
+            f"accept its licence at {page} if it asks for one, or put the "
+            f"files {', '.join(settings.files)} into {folder} and run the same command again"
         ) from error

@@ -141,5 +141,11 @@ def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors in the safetensors format."""
     from safetensors.torch import save
 
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        # The format refuses tensors that share memory: a name that repeats another's values gets its own.
+        content[name] = plain.clone() if plain.data_ptr() in seen else plain
+        seen.add(plain.data_ptr())
     return save(content, metadata={"format": "pt"})

@@ -130,16 +130,16 @@ def generated_panorama(name: str) -> Panorama:
 
 
 def _studio(direction: Panorama) -> Panorama:
-    """A grey room: a large key light, a cool fill, a rim light behind, a strip overhead."""
+    """A dim grey room with four soft boxes: a warm key, a cool fill, a rim light behind, a strip overhead."""
     up = direction[..., 1:2]
-    room = 0.25 + 0.15 * up
+    room = (0.2 + 0.1 * up).expand(*up.shape[:2], 3)
     lights = [
-        ((1.0, 0.9, 1.2), (14.0, 13.2, 12.0), 0.34),
-        ((-1.4, 0.4, 0.8), (2.6, 2.9, 3.4), 0.42),
-        ((-0.3, 0.7, -1.3), (7.0, 7.2, 7.6), 0.26),
-        ((0.0, 1.0, 0.1), (3.0, 3.0, 3.0), 0.30),
+        ((1.0, 0.9, 1.2), (10.0, 9.4, 8.4), 0.36),
+        ((-1.4, 0.4, 0.8), (2.0, 2.2, 2.6), 0.45),
+        ((-0.3, 0.7, -1.3), (5.0, 5.1, 5.4), 0.28),
+        ((0.05, 1.0, 0.1), (2.2, 2.2, 2.2), 0.30),
     ]
-    return _with_lights(room.expand(*up.shape[:2], 3), direction, lights)
+    return _with_lights(room, direction, lights, square=True)
 
 
 def _sky(direction: Panorama) -> Panorama:
@@ -168,11 +168,23 @@ def _with_lights(
     base: Panorama,
     direction: Panorama,
     lights: list[tuple[tuple[float, float, float], tuple[float, float, float], float]],
+    *,
+    square: bool = False,
 ) -> Panorama:
-    """Add soft discs: (direction, radiance, angular radius)."""
+    """Add discs or squares with soft edges: (direction, radiance, angular radius or half side)."""
     total = base.clone()
     for towards, radiance, radius in lights:
         axis = torch.tensor(towards) / math.hypot(*towards)
-        angle = (direction @ axis).clamp(-1, 1).acos()[..., None]
-        total += torch.tensor(radiance) * ((radius - angle) / (0.15 * radius)).sigmoid()
+        along = direction @ axis
+        if square:
+            side = torch.nn.functional.normalize(
+                torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), axis), dim=0
+            )
+            top = torch.linalg.cross(axis, side)
+            away = torch.maximum((direction @ side).abs(), (direction @ top).abs())
+            angle = torch.atan2(away, along)
+        else:
+            angle = along.clamp(-1, 1).acos()
+        edge = (0.06 if square else 0.15) * radius
+        total += torch.tensor(radiance) * ((radius - angle) / edge).sigmoid()[..., None]
     return total

@@ -125,8 +125,8 @@ def square(picture: Image, size: int) -> Float[Tensor, "views 3 side side"]:
     return (cropped.clamp(0, 1) * 255).round() / 255
 
 
-def png_bytes(picture: Image) -> bytes:
-    """One picture as an 8-bit PNG; values are clamped to [0, 1]."""
+def png_bytes(picture: Float[Tensor, "views channels height width"]) -> bytes:
+    """One RGB or RGBA picture as an 8-bit PNG; values are clamped to [0, 1]."""
     from PIL import Image as Pillow
 
     buffer = io.BytesIO()
@@ -140,9 +140,9 @@ def write_picture(path: Path, picture: Image) -> None:
         partial.write_bytes(png_bytes(picture))
 
 
-def to_bytes(picture: Image) -> np.ndarray:
-    """`height width 3` unsigned bytes of the first picture of the batch."""
-    values: Float[Tensor, "height width 3"] = picture[0].detach().cpu().permute(1, 2, 0)
+def to_bytes(picture: Float[Tensor, "views channels height width"]) -> np.ndarray:
+    """`height width channels` unsigned bytes of the first picture of the batch."""
+    values = picture[0].detach().cpu().permute(1, 2, 0)
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """Base: immutable, and an unknown key is an error that names the key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from castex.settings_assets import (
+    AssetsSettings,
+    DownloadSettings,
+    FileSettings,
+    LightSettings,
+    ObjaverseSettings,
+)
+from castex.settings_base import Address, FileName, Fraction, Sha256
+from castex.settings_base import Name as Name
+from castex.settings_base import Settings as Settings
+from castex.settings_render import DressSettings, RelightingSettings
 
 
 class OptimiseSettings(Settings):
@@ -136,11 +140,6 @@ class TrainVaeSettings(Settings):
     """Seed of the initial weights, the dead leaves and the batches."""
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-
-
 class ModelSettings(Settings):
     """Where one model comes from: a local folder, or a pinned revision of a repository on the Hub."""
 
@@ -150,10 +149,12 @@ class ModelSettings(Settings):
     """Repository on the Hugging Face Hub, `owner/name`."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     """Commit of that repository, 40 hexadecimal digits; never a branch name."""
-    files: dict[FileName, Sha256 | None] = {}
+    files: dict[FileName, Sha256 | None] = Field(default={})
     """Files to fetch with their SHA-256; an unknown hash stays empty and is recorded at first download."""
     licence: str
     """Licence of the weights, as an SPDX identifier where there is one."""
+    gate: Address | None = None
+    """Page on which the licence has to be accepted before the weights can be had."""
 
     @model_validator(mode="after")
     def _has_a_source(self) -> ModelSettings:
@@ -191,8 +192,22 @@ class Config(Settings):
     """Number of pictures and seeds behind claims about spread."""
     cache: str = "results/cache"
     """Folder for downloads, shared by all scales."""
+    download: DownloadSettings = DownloadSettings()
+    """Timeouts and retries of all downloads."""
     models: dict[Name, ModelSettings]
     """Models by the name that variants use."""
+    files: dict[Name, FileSettings] = Field(default={})
+    """Other files that the scale needs from outside, by name; no two share a path."""
+    objaverse: ObjaverseSettings = ObjaverseSettings()
+    """Source and cache of Objaverse objects."""
+    assets: AssetsSettings
+    """The 3D objects of the scale."""
+    lights: dict[Name, LightSettings]
+    """Environment lights, by name."""
+    dresses: dict[Name, DressSettings] = Field(default={})
+    """Assets with procedural or own materials, by name."""
+    relighting: RelightingSettings
+    """The exhibit of maps and lights."""
     pictures: dict[Name, str]
     """Target pictures: a path, or `skimage:<name>` for a photograph bundled with scikit-image."""
     train_vae: TrainVaeSettings
@@ -201,6 +216,24 @@ class Config(Settings):
     """Variants of the toy experiment, by name; each states all that differs from the defaults."""
     experiments: dict[Name, ExperimentSettings]
     """Experiments, by the name of their exhibit."""
+
+    @model_validator(mode="after")
+    def _files_exist(self) -> Config:
+        paths = [file.path for file in self.files.values()]
+        if len(set(paths)) < len(paths):
+            twice = next(path for path in paths if paths.count(path) > 1)
+            raise ValueError(f"two entries of files share the path {twice!r}")
+        for name, light in self.lights.items():
+            if light.file is not None and light.file not in self.files:
+                raise ValueError(f"light {name} names the unknown file {light.file!r}")
+        for kind, known, used in (
+            ("light", self.lights.keys(), self.relighting.lights),
+            ("dress", self.dresses.keys(), self.relighting.dresses),
+        ):
+            missing = sorted(set(used) - known)
+            if missing:
+                raise ValueError(f"relighting names the unknown {kind} {missing[0]!r}")
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

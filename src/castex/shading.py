@@ -193,7 +193,7 @@ def brdf_table() -> Float[Tensor, "roughness cosine 2"]:
     half vectors drawn from D (N.H); Gauss-Legendre in the radial, midpoints in the azimuthal variable.
     """
     centre = (np.arange(TABLE_SIDE) + 0.5) / TABLE_SIDE
-    node, weight = np.polynomial.legendre.leggauss(48)  # type: ignore[no-untyped-call]
+    node, weight = np.polynomial.legendre.leggauss(48)
     # The substitution u = 1 - (1 - s)^2 puts nodes where the lobe's tail bends.
     s = (node + 1) / 2
     radial, radial_weight = 1 - (1 - s) ** 2, weight / 2 * 2 * (1 - s)

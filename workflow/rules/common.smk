@@ -1,14 +1,21 @@
 # The configuration, validated twice: by the generated schema, which names a mistyped key, and by the
-# settings classes, which know what no schema can say. `settings` is the typed result.
+# settings classes, which know what no schema can say. `settings` is the typed result, `sheet` the rows of the
+# asset sheet by name, `assets` those that this scale uses.
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
+import json
+from pathlib import Path
+
+from castex.assets import chosen, read_sheet
 from castex.config import validated
 from castex.errors import InputError
 
 validate(config, "../schemas/config.schema.yaml", set_default=False)
 try:
     settings = validated(config)
+    sheet = {row.asset: row for row in read_sheet(Path(settings.assets.sheet))}
+    assets = {row.asset: row for row in chosen(list(sheet.values()), settings.assets)}
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -19,7 +26,23 @@ pathvars:
     benchmarks=f"results/{settings.scale}/benchmarks",
 
 
+# Addresses and patience of downloads reach jobs as resources, which trigger nothing: changing them makes no
+# finished file anew, as inputs or params would.
+outside = {
+    name: getattr(settings, name).model_dump(mode="json", exclude_defaults=True)
+    for name in ("assets", "download", "objaverse")
+}
+OUTSIDE = json.dumps(outside)
+PATIENCE = json.dumps(outside["download"])
+# An alternation of nothing would match the empty name.
+NO_NAME = "(?!)"
+
+
 wildcard_constraints:
+    asset="|".join(sheet),
+    file="|".join(settings.files) or NO_NAME,
+    light="|".join(settings.lights),
+    dress="|".join(settings.dresses) or NO_NAME,
     variant="|".join(settings.reconstruct),
     picture="|".join(settings.pictures),
     model="|".join(settings.models),
@@ -35,6 +58,39 @@ def model_sums(model):
     """The checksums of a local model folder: when they change, the model is checked again."""
     folder = settings.models[model].folder
     return [] if folder is None else f"{folder}/SHA256SUMS"
+
+
+def bundled_mesh(asset):
+    """The shipped mesh of a generated asset, for Snakemake to watch; an Objaverse object has none."""
+    return f"data/mini/meshes/{asset}.glb" if sheet[asset].source == "mini" else []
+
+
+def objaverse_lock(asset):
+    """What Objaverse says of its objects, for an asset that is one and is not known to be missing."""
+    row = sheet[asset]
+    return "<results>/lock/objaverse.json" if row.source == "objaverse" and not row.missing else []
+
+
+def present_assets():
+    """The assets of the scale that the sheet does not call missing."""
+    return [name for name, row in assets.items() if not row.missing]
+
+
+def lock_of_panorama(light):
+    """The lock file of the panorama behind a light; a generated one needs none."""
+    file = settings.lights[light].file
+    return [] if file is None else f"<results>/lock/files/{file}.json"
+
+
+def prepared(dress, part):
+    """One file of the prepared asset that a dress is made for."""
+    return f"<results>/prepared/{settings.dresses[dress].asset}/{part}.safetensors"
+
+
+def maps_of_dress(dress):
+    """Maps of a procedural dress, or those baked from the asset's own materials."""
+    own = settings.dresses[dress].material is None
+    return prepared(dress, "maps") if own else f"<results>/dressed/{dress}/maps.safetensors"
 
 
 def lock_of_latent(variant):
@@ -58,3 +114,8 @@ def sweep_files(experiment, pattern):
 def unique(paths):
     """The paths without repetitions, in order: experiments share runs."""
     return list(dict.fromkeys(paths))
+
+
+def prepared_report(dress):
+    """What was found in the file of a dressed asset, its author and licence included."""
+    return f"<results>/prepared/{settings.dresses[dress].asset}/report.json"

@@ -31,6 +31,66 @@ rule resolve_model:
         "../scripts/resolve.py"
 
 
+rule resolve_file:
+    """Where one other file comes from."""
+    output:
+        settings="<results>/settings/files/{file}.json",
+    log:
+        "<logs>/resolve_file/{file}.log",
+    benchmark:
+        "<benchmarks>/resolve_file/{file}.tsv"
+    localrule: True
+    params:
+        settings=lambda wildcards: settings.files[wildcards.file].model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
+rule resolve_prepare:
+    """How meshes are prepared."""
+    output:
+        settings="<results>/settings/prepare.json",
+    log:
+        "<logs>/resolve_prepare.log",
+    benchmark:
+        "<benchmarks>/resolve_prepare.tsv"
+    localrule: True
+    params:
+        settings=settings.assets.prepare.model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
+rule resolve_light:
+    """One environment light."""
+    output:
+        settings="<results>/settings/lights/{light}.json",
+    log:
+        "<logs>/resolve_light/{light}.log",
+    benchmark:
+        "<benchmarks>/resolve_light/{light}.tsv"
+    localrule: True
+    params:
+        settings=lambda wildcards: settings.lights[wildcards.light].model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
+rule resolve_dress:
+    """What one asset wears."""
+    output:
+        settings="<results>/settings/dresses/{dress}.json",
+    log:
+        "<logs>/resolve_dress/{dress}.log",
+    benchmark:
+        "<benchmarks>/resolve_dress/{dress}.tsv"
+    localrule: True
+    params:
+        settings=lambda wildcards: settings.dresses[wildcards.dress].model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
 rule resolve_training:
     """The settings of the training of the mini autoencoder."""
     output:

@@ -11,11 +11,25 @@ from collections.abc import Sequence
 from castex.cli._entry import entry
 
 VERBS = {
+    "render": "pictures or a turntable of a mesh under a panorama",
+    "export": "a mesh with its maps as one GLB that Blender shows right",
+    "inspect": "what is in a mesh file, and what would be done with it",
+    "doctor": "what this machine has and lacks, with one remedy each",
     "reconstruct": "recover a picture by score distillation, in pixel or latent space (Figure 2)",
+    "prepare": "one mesh, one atlas and four maps from any mesh file",
+    "prefilter": "an environment light from a panorama",
     "picture": "write a target picture as PNG",
     "fetch": "bring or find a model, check it, and record its hashes",
+    "fetch_asset": "bring or find one 3D object",
+    "fetch_file": "bring or find one file of the configuration",
+    "fetch_objaverse": "bring the index and the records of Objaverse",
+    "fetch_ledger": "what was fetched, with unknown hashes counted",
+    "make_meshes": "make the mini meshes",
+    "dress": "a prepared mesh in a procedural material",
+    "relight": "a dressed mesh under several lights",
     "train_vae": "train the mini autoencoder",
     "measure_vae": "measure an autoencoder against the best linear block code",
+    "measure_render": "time and memory of the renderer at the paper's size",
     "ship_models": "check the yardsticks and copy trained models to data/mini",
     "schema": "write the schema of the configuration files",
 }
@@ -29,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in VERBS:
         verb = arguments[0]
         return entry(importlib.import_module(f"castex.cli.{verb}"), verb, arguments[1:])
-    listing = "\n".join(f"  {verb:<12} {meaning}" for verb, meaning in VERBS.items())
+    listing = "\n".join(f"  {verb:<15} {meaning}" for verb, meaning in VERBS.items())
     parser = argparse.ArgumentParser(
         prog="castex",
         description="CasTex, reproduced.",
