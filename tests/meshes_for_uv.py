@@ -54,7 +54,7 @@ def square_scene(material=None, cells=3, **changes):
 
 def check_unwrapped(made, position, triangles, *, most_overlap=0.005):
     """What every layout must be: the same faces, inside [0, 1], one point of the surface per texel."""
-    from castex.uv_report import uv_report
+    from castex.uv.report import uv_report
 
     assert np.array_equal(made.v_source_idx[made.t_vertex_idx], triangles[made.t_source_idx])
     assert np.array_equal(np.sort(made.t_source_idx), np.arange(len(triangles)))

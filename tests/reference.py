@@ -104,7 +104,7 @@ def face_of(direction):
 
 
 def cube_texel(cube, face, row, column):
-    """A texel of a face; one step outside of it, the texel across the edge; at a corner, the mean of three."""
+    """A texel of a face; one step outside, the texel across the edge; at a corner, the mean of three."""
     side = cube.shape[1]
     inside = [min(max(k, 0), side - 1) for k in (row, column)]
     if row != inside[0] and column != inside[1]:

@@ -14,16 +14,16 @@ import pytest
 from http_server import Fault, running
 
 from castex.assets import AssetRow, chosen, find_row, mesh_of_lock, read_sheet
-from castex.attribution import LICENCES, of_annotation, of_glb
 from castex.cli import _objaverse, fetch_asset, fetch_file, fetch_ledger, fetch_objaverse
 from castex.cli._entry import entry
 from castex.errors import InputError
-from castex.fetch_files import fetch_file as bring_file
-from castex.fetch_files import recorded
+from castex.fetch.attribution import LICENCES, of_annotation, of_glb
+from castex.fetch.files import fetch_file as bring_file
+from castex.fetch.files import recorded
+from castex.fetch.web import DownloadError, Unreachable
 from castex.files import write_json
 from castex.scene import Attribution
-from castex.settings_assets import AssetsSettings, DownloadSettings, FileSettings, ObjaverseSettings
-from castex.web import DownloadError, Unreachable
+from castex.settings.assets import AssetsSettings, DownloadSettings, FileSettings, ObjaverseSettings
 from castex.weights import write_sums
 
 PATIENCE = DownloadSettings(timeout_s=5, attempts=2, backoff_s=0)
@@ -224,14 +224,14 @@ def row(uid, **changes):
 
 
 def cache(hub, folder, **settings):
-    from castex.objaverse_cache import open_cache
+    from castex.fetch.objaverse import open_cache
 
     base = {"base_url": hub if isinstance(hub, str) else f"{hub.url}/main/"}
     return open_cache(ObjaverseSettings(**(base | settings)), folder, PATIENCE)
 
 
 def brought(uid, store, **changes):
-    from castex.fetch_assets import fetch_asset as bring
+    from castex.fetch.objects import fetch_asset as bring
 
     return bring(row(uid, **changes), None, store)
 
@@ -298,7 +298,7 @@ def test_an_object_that_is_gone_is_recorded_as_missing(hub, tmp_path, uid, reaso
 
 
 def test_what_the_sheet_calls_missing_is_not_asked_for(hub, tmp_path, meshes):
-    from castex.fetch_assets import fetch_asset as bring
+    from castex.fetch.objects import fetch_asset as bring
 
     known = row(min(meshes), missing="true", reason="withdrawn by its author")
     lock = bring(known, None, cache(hub, tmp_path))
@@ -397,7 +397,7 @@ def test_a_supplied_copy_of_the_dataset_gives_the_index_too(hub, tmp_path, meshe
 
 
 def test_offline_names_the_host_the_files_and_the_remedy(tmp_path, meshes):
-    from castex.objaverse_cache import fetch_index
+    from castex.fetch.objaverse import fetch_index
 
     own = tmp_path / "own"
     own.mkdir()

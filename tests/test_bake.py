@@ -19,10 +19,10 @@ from castex.mesh import with_tangents
 from castex.pyramid import data_meaning, linear_meaning, pyramid, sampled
 from castex.scene import Material, Primitive, Scene
 from castex.surface import merged, rotation
-from castex.unwrap import unwrap
-from castex.uv_choice import choose
-from castex.uv_raster import fragments
-from castex.uv_report import uv_report
+from castex.uv.choice import choose
+from castex.uv.raster import fragments
+from castex.uv.report import uv_report
+from castex.uv.unwrap import unwrap
 
 FRONT = rotation("+z")
 

@@ -15,11 +15,11 @@ from castex.cli import doctor as verb
 from castex.cli._entry import entry
 from castex.config import load_config
 from castex.doctor import Finding, examine
-from castex.fetch_files import record
+from castex.fetch.files import record
 from castex.files import sha256
 from castex.machine import cores, free_disk_bytes, memory_bytes
 from castex.settings import ModelSettings
-from castex.settings_assets import FileSettings
+from castex.settings.assets import FileSettings
 from castex.weights import write_sums
 
 

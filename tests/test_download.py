@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from castex.content import check_content
-from castex.download import Expected, WrongContent, download
 from castex.errors import InputError
-from castex.settings_assets import DownloadSettings
-from castex.web import NotThere, Refused, Unreachable
+from castex.fetch.content import check_content
+from castex.fetch.download import Expected, WrongContent, download
+from castex.fetch.web import NotThere, Refused, Unreachable
+from castex.settings.assets import DownloadSettings
 
 BODY = bytes(range(256)) * 4096
 PATIENCE = DownloadSettings(timeout_s=5, attempts=4, backoff_s=1, longest_wait_s=30)
@@ -303,7 +303,7 @@ def test_only_the_web_is_opened(tmp_path, url):
 
 
 def test_a_full_disk_is_no_network_error(server, tmp_path, clock, monkeypatch):
-    from castex.partial import Partial
+    from castex.fetch.partial import Partial
 
     def full(*_):
         raise OSError(28, "No space left on device", "f")
@@ -318,8 +318,8 @@ def test_a_full_disk_is_no_network_error(server, tmp_path, clock, monkeypatch):
 FETCH = """
 import sys
 from pathlib import Path
-from castex.download import Expected, download
-from castex.settings_assets import DownloadSettings
+from castex.fetch.download import Expected, download
+from castex.settings.assets import DownloadSettings
 download([sys.argv[1]], Path(sys.argv[2]), Expected(), DownloadSettings(timeout_s=20))
 """
 
@@ -343,7 +343,7 @@ def test_a_killed_download_is_resumed(server, tmp_path, clock):
 def test_a_download_that_was_killed_before_the_renaming_asks_for_nothing(
     server, tmp_path, clock, monkeypatch
 ):
-    from castex.partial import Partial
+    from castex.fetch.partial import Partial
 
     url = server.serve("/f", BODY)
     with monkeypatch.context() as patch:
@@ -365,7 +365,7 @@ def test_two_processes_take_turns(server, tmp_path):
 
 
 def hold(path, entered, leave):
-    from castex.partial import turn
+    from castex.fetch.partial import turn
 
     with turn(path):
         entered.set()
@@ -427,7 +427,7 @@ def test_a_redirection_never_leaves_encryption():
     import urllib.request
     from http.client import HTTPMessage
 
-    from castex.web import _Redirects
+    from castex.fetch.web import _Redirects
 
     follow, headers = _Redirects().redirect_request, HTTPMessage()
     secure = urllib.request.Request("https://a.example/f", headers={"Range": "bytes=5-"})

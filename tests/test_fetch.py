@@ -11,7 +11,7 @@ import pytest
 
 from castex.cli import main
 from castex.errors import WeightsError
-from castex.fetch import fetch_model, model_folder
+from castex.fetch.models import fetch_model, model_folder
 from castex.settings import ModelSettings
 
 CONTENT = {"config.json": b"{}", "model.safetensors": b"weights"}

@@ -23,7 +23,7 @@ from castex.mesh import read_mesh
 from castex.prepare import prepare
 from castex.scene import Attribution, Material, Primitive, Scene
 from castex.surface import merged, rotation
-from castex.uv_choice import choose
+from castex.uv.choice import choose
 
 FRONT = rotation("+z")
 

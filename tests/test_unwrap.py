@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from meshes_for_uv import check_unwrapped, grid, icosphere, islands, spiral
 
 from castex.errors import InputError
-from castex.shelf import packed
-from castex.unwrap import CHILD, unwrap
-from castex.unwrap_fallback import box_unwrap
+from castex.uv.fallback import box_unwrap
+from castex.uv.shelf import packed
+from castex.uv.unwrap import CHILD, unwrap
 
 
 @st.composite

@@ -16,8 +16,8 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from castex.errors import InputError
 from castex.files import read_text
 from castex.scene import Attribution
-from castex.settings_assets import AssetsSettings, Split
-from castex.settings_base import Name, Settings, Sha256
+from castex.settings.assets import AssetsSettings, Split
+from castex.settings.base import Name, Settings, Sha256
 
 Front = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
 MISSING_WORDS = {"true": True, "false": False}

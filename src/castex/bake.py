@@ -21,7 +21,7 @@ from castex.mesh import Mesh
 from castex.pyramid import Pictures
 from castex.surface import Surface
 from castex.texels import Frames, Points, footprints, material_values
-from castex.uv_raster import Overdrawn, fragments, signed_areas
+from castex.uv.raster import Overdrawn, fragments, signed_areas
 
 TEXELS_AT_ONCE = 1 << 18
 

@@ -13,7 +13,7 @@ from castex.errors import InputError
 from castex.files import read_text
 from castex.settings import Config
 
-SCHEMA_HEADER = "# Generated from src/castex/settings.py by `castex schema`; edit that file, not this one.\n"
+SCHEMA_HEADER = "# Generated from src/castex/settings/ by `castex schema`; edit the classes, not this file.\n"
 
 
 def checkout() -> Path:

@@ -12,13 +12,13 @@ from typing import Literal
 
 from castex.assets import AssetRow, chosen, read_sheet
 from castex.errors import CastexError
-from castex.fetch import model_folder
-from castex.fetch_files import recorded
+from castex.fetch.files import recorded
+from castex.fetch.models import model_folder
+from castex.fetch.objaverse import open_cache
 from castex.files import sha256
 from castex.machine import cores, free_disk_bytes, memory_bytes
-from castex.objaverse_cache import open_cache
 from castex.settings import Config, ModelSettings
-from castex.settings_assets import FileSettings
+from castex.settings.assets import FileSettings
 from castex.weights import SUMS, read_sums, verify
 
 Status = Literal["ok", "missing", "note"]

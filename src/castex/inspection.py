@@ -9,8 +9,8 @@ from castex.prepare import described, has_materials
 from castex.repair import repaired
 from castex.scene import Scene
 from castex.surface import merged, rotation
-from castex.unwrap import FACE_LIMIT
-from castex.uv_choice import choose
+from castex.uv.choice import choose
+from castex.uv.unwrap import FACE_LIMIT
 
 
 def inspected(scene: Scene) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from castex.mesh import Mesh, with_tangents
 from castex.repair import repaired
 from castex.scene import Attribution, Material, Scene
 from castex.surface import Surface, merged, rotation
-from castex.unwrap import FACE_LIMIT, unwrap
-from castex.uv_choice import Layout, choose
-from castex.uv_report import uv_report
+from castex.uv.choice import Layout, choose
+from castex.uv.report import uv_report
+from castex.uv.unwrap import FACE_LIMIT, unwrap
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
 LARGEST_LAYOUT = 2048

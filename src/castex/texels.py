@@ -12,7 +12,7 @@ from castex.mesh import Mesh, vertex_tangents
 from castex.pyramid import Pictures, data_meaning, linear_meaning, normal_meaning
 from castex.scene import Material
 from castex.surface import Surface
-from castex.uv_raster import signed_areas
+from castex.uv.raster import signed_areas
 
 SMALLEST = 1e-12
 LEAST_UPRIGHT = 1e-3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from castex.errors import InputError
 
 if TYPE_CHECKING:
-    from castex.objaverse_cache import ObjaverseCache
+    from castex.fetch.objaverse import ObjaverseCache
 
 KEYS = {"assets", "download", "objaverse"}
 
@@ -48,8 +48,8 @@ def given_config(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def cache_of(arguments: argparse.Namespace, config: dict[str, Any]) -> ObjaverseCache:
     """The cache that the arguments and the configuration describe."""
-    from castex.objaverse_cache import open_cache
-    from castex.settings_assets import DownloadSettings, ObjaverseSettings
+    from castex.fetch.objaverse import open_cache
+    from castex.settings.assets import DownloadSettings, ObjaverseSettings
 
     settings = ObjaverseSettings.model_validate(config["objaverse"])
     if arguments.objaverse_cache is not None:

@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.files import read_json
     from castex.maps_file import write_maps
     from castex.mesh import read_mesh
-    from castex.settings_render import DressSettings
+    from castex.settings.render import DressSettings
     from castex.training.materials import material_maps, texel_points
 
     settings = DressSettings.model_validate(read_json(arguments.settings))

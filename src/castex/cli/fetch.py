@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from castex.fetch import fetch_model
+    from castex.fetch.models import fetch_model
     from castex.files import read_json, write_json
     from castex.settings import ModelSettings
 

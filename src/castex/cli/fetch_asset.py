@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.assets import find_row, read_sheet
-    from castex.fetch_assets import fetch_asset, fetch_bundled
+    from castex.fetch.objects import fetch_asset, fetch_bundled
     from castex.files import read_json, write_json
-    from castex.settings_assets import AssetsSettings
+    from castex.settings.assets import AssetsSettings
 
     config = given_config(arguments)
     sheet = AssetsSettings.model_validate(config["assets"]).sheet

@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from castex.fetch_files import fetch_file
+    from castex.fetch.files import fetch_file
     from castex.files import read_json, write_json
-    from castex.settings_assets import DownloadSettings, FileSettings
+    from castex.settings.assets import DownloadSettings, FileSettings
 
     settings = FileSettings.model_validate(read_json(arguments.settings))
     patience = DownloadSettings.model_validate_json(arguments.download)

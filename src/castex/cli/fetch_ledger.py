@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from castex.fetch_assets import write_ledger
+    from castex.fetch.objects import write_ledger
 
     count, missing = len(arguments.locks), write_ledger(arguments.output, arguments.locks)
     print(f"{count - len(missing)} of {count} assets are here", file=sys.stderr)

@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.assets import chosen, read_sheet
+    from castex.fetch.objaverse import fetch_index
     from castex.files import write_json
-    from castex.objaverse_cache import fetch_index
-    from castex.settings_assets import AssetsSettings
+    from castex.settings.assets import AssetsSettings
 
     config = given_config(arguments)
     settings = AssetsSettings.model_validate(config["assets"])

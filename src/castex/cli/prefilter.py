@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.files import read_json
     from castex.light import prefiltered, write_light
     from castex.panorama import generated_panorama, read_panorama
-    from castex.settings_assets import LightSettings
+    from castex.settings.assets import LightSettings
 
     settings = LightSettings.model_validate(read_json(arguments.settings))
     if settings.generated is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from castex.scene import Scene
-    from castex.settings_assets import PrepareSettings
+    from castex.settings.assets import PrepareSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace) -> PrepareSettings:
     from castex.files import read_json
-    from castex.settings_assets import PrepareSettings
+    from castex.settings.assets import PrepareSettings
 
     if arguments.settings is not None:
         return PrepareSettings.model_validate(read_json(arguments.settings))

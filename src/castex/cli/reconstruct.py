@@ -96,7 +96,7 @@ def default_vae(scale: str) -> Path:
     """The folder of a scale's autoencoder; InputError says how to bring it when it is not there."""
     from castex.config import checkout, load_config
     from castex.errors import InputError
-    from castex.fetch import model_folder
+    from castex.fetch.models import model_folder
 
     config = load_config(scale)
     folder = checkout() / model_folder(config.models["vae"], Path(config.cache))

@@ -130,6 +130,7 @@ def material_maps(
     """
 
     def sampled(position: Float[Tensor, "texels 3"]) -> Samples:
+        """The material at points near those of the texels."""
         return evaluate(material, colour, position, points.normal, seed=seed, finest=finest, axis=points.axis)
 
     samples, step = sampled(points.position), STEP * finest

@@ -26,8 +26,6 @@ rule relighting:
     params:
         lights=settings.relighting.lights,
         scale=settings.scale,
-        dresses={
-            name: settings.dresses[name].model_dump(mode="json") for name in settings.relighting.dresses
-        },
+        dresses={name: settings.dresses[name].model_dump(mode="json") for name in settings.relighting.dresses},
     script:
         "../../../figures/relighting.py"

@@ -45,6 +45,7 @@ def _between(
     """The piece between the two inner ones of four knots (the pyramid of Barry and Goldman)."""
 
     def mixed(a: Curve, b: Curve, low: int, high: int) -> Curve:
+        """From `a` at the time of knot `low` to `b` at that of knot `high`."""
         share = (at - t[low]) / (t[high] - t[low])
         return np.asarray((1 - share) * a + share * b)
 

@@ -167,6 +167,7 @@ def _strips(perimeter: Float[np.ndarray, "rings"], first: int, last: int) -> lis
         return []
 
     def spread(a: int, b: int) -> float:
+        """Widest over narrowest ring."""
         return float(perimeter[a : b + 1].max() / perimeter[a : b + 1].min())
 
     if spread(first, last) <= SPREAD or last - first == 1:

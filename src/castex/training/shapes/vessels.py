@@ -126,6 +126,7 @@ def barrel() -> Part:
     height = np.linspace(-1.0, 1.0, 31)
 
     def radius(y: float) -> float:
+        """Of the staves at a height."""
         return 0.62 + 0.18 * float(np.cos(np.pi / 2 * 0.98 * y))
 
     runs = facets((0, -0.94), (0.55, -0.94), (0.57, -1.0), (radius(-1.0), -1.0))

@@ -1,4 +1,4 @@
-"""The process in which xatlas runs: `python -m castex._xatlas_child IN.npz OUT.npz SECONDS MEGABYTES`.
+"""The process in which xatlas runs: `python -m castex.uv._xatlas_child IN.npz OUT.npz SECONDS MEGABYTES`.
 
 xatlas is known to crash, to hang and to ask for all memory; here that ends this process alone. An alarm of
 its own ends it even when the parent has died.

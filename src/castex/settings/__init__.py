@@ -10,17 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from castex.settings_assets import (
+from castex.settings.assets import (
     AssetsSettings,
     DownloadSettings,
     FileSettings,
     LightSettings,
     ObjaverseSettings,
 )
-from castex.settings_base import Address, FileName, Fraction, Sha256
-from castex.settings_base import Name as Name
-from castex.settings_base import Settings as Settings
-from castex.settings_render import DressSettings, RelightingSettings
+from castex.settings.base import Address, FileName, Fraction, Sha256
+from castex.settings.base import Name as Name
+from castex.settings.base import Settings as Settings
+from castex.settings.render import DressSettings, RelightingSettings
 
 
 class OptimiseSettings(Settings):

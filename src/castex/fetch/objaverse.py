@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from castex.attribution import of_annotation
-from castex.content import check_content
-from castex.download import Expected
 from castex.errors import InputError
-from castex.fetch_files import bring, verified
+from castex.fetch.attribution import of_annotation
+from castex.fetch.content import check_content
+from castex.fetch.download import Expected
+from castex.fetch.files import bring, verified
+from castex.fetch.web import DownloadError, Unreachable, host
 from castex.files import copy
-from castex.settings_assets import DownloadSettings, ObjaverseSettings
-from castex.web import DownloadError, Unreachable, host
+from castex.settings.assets import DownloadSettings, ObjaverseSettings
 
 INDEX = "object-paths.json.gz"
 GZIP = Expected(check=functools.partial(check_content, suffix=".gz"))

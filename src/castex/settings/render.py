@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from castex.settings_base import Name, Settings
+from castex.settings.base import Name, Settings
 
 
 class DressSettings(Settings):

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from castex.content import check_content
-from castex.download import Expected, WrongContent, download, examine
 from castex.errors import InputError
+from castex.fetch.content import check_content
+from castex.fetch.download import Expected, WrongContent, download, examine
+from castex.fetch.web import DownloadError, Unreachable, host
 from castex.files import read_text, write_text
-from castex.settings_assets import DownloadSettings, FileSettings
-from castex.web import DownloadError, Unreachable, host
+from castex.settings.assets import DownloadSettings, FileSettings
 
 
 def recorded(path: Path) -> str | None:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from castex.surface import Surface
-from castex.uv_raster import signed_areas
-from castex.uv_report import TOLERANCE, uv_report
+from castex.uv.raster import signed_areas
+from castex.uv.report import TOLERANCE, uv_report
 
 MOST_OVERLAP = 0.01
 LEAST_COVERAGE = 0.05

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from castex.assets import AssetRow, read_lock
-from castex.attribution import of_glb
-from castex.download import Expected
 from castex.errors import InputError
-from castex.fetch_files import verified
+from castex.fetch.attribution import of_glb
+from castex.fetch.download import Expected
+from castex.fetch.files import verified
+from castex.fetch.objaverse import GLB, INDEX, ObjaverseCache, fetch_index
+from castex.fetch.web import NotThere, Unreachable
 from castex.files import write_text
-from castex.objaverse_cache import GLB, INDEX, ObjaverseCache, fetch_index
 from castex.scene import Attribution
-from castex.web import NotThere, Unreachable
 from castex.weights import SUMS, read_sums
 
 LEDGER = ("asset", "uid", "title", "author", "licence", "page", "bytes", "sha256", "missing", "reason")

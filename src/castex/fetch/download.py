@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from castex.errors import CastexError
+from castex.fetch.partial import Partial, turn
+from castex.fetch.web import Answer, DownloadError, NetworkError, RangeRefused, Unreachable, ask, host
 from castex.files import sha256 as sha256_of
-from castex.partial import Partial, turn
 from castex.progress import Progress
-from castex.settings_assets import DownloadSettings
-from castex.web import Answer, DownloadError, NetworkError, RangeRefused, Unreachable, ask, host
+from castex.settings.assets import DownloadSettings
 
 # A failed attempt that brought this much does not count: a long download may break many times.
 WORTHWHILE_BYTES = 1 << 20

@@ -6,8 +6,8 @@ import gzip
 import zlib
 from pathlib import Path
 
-from castex.attribution import glb_asset
 from castex.errors import InputError
+from castex.fetch.attribution import glb_asset
 
 # First bytes by suffix; a .pth is a zip archive, or a pickle in its older form.
 BEGINNINGS: dict[str, tuple[bytes, ...]] = {

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from castex.settings_base import Address, Name, Settings, Sha256
+from castex.settings.base import Address, Name, Settings, Sha256
 
 Split = Literal["benchmark", "corpus", "held-out"]
 # A path below the cache: plain names, no `..`, nothing absolute.

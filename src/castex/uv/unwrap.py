@@ -1,7 +1,7 @@
 """Texture coordinates for a mesh that has none: xatlas in a killable child process, else a box projection.
 
 xatlas makes the better charts; it also crashes, hangs and takes hours. It gets a time limit and a memory
-limit, its result is checked, and whatever goes wrong leads to `unwrap_fallback`, which always succeeds.
+limit, its result is checked, and whatever goes wrong leads to `fallback`, which always succeeds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from castex.errors import InputError
-from castex.unwrap_fallback import box_unwrap
-from castex.uv_raster import signed_areas
-from castex.uv_report import uv_report
+from castex.uv.fallback import box_unwrap
+from castex.uv.raster import signed_areas
+from castex.uv.report import uv_report
 
-CHILD = (sys.executable, "-P", "-m", "castex._xatlas_child")
+CHILD = (sys.executable, "-P", "-m", "castex.uv._xatlas_child")
 FACE_LIMIT = 150_000
 """Connected surfaces with more triangles do not come back from xatlas within the time limit."""
 LEAST_COVERAGE = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from castex.uv_raster import SMALLEST_AREA, Overdrawn, fragments, signed_areas
+from castex.uv.raster import SMALLEST_AREA, Overdrawn, fragments, signed_areas
 
 TOLERANCE = 1e-4
 """How far a texture coordinate may leave [0, 1] and still count as inside."""

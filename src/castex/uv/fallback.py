@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from castex.scene_file.weld import welded
-from castex.shelf import packed
-from castex.uv_raster import Overdrawn, fragments
+from castex.uv.raster import Overdrawn, fragments
+from castex.uv.shelf import packed
 
 SMOOTHING_ROUNDS = 6
 SMALLEST_COSINE = 0.3

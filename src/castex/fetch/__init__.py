@@ -1,0 +1,1 @@
+"""Everything from outside: models, objects, panoramas. The only package that opens a socket."""
