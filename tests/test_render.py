@@ -152,7 +152,7 @@ def test_images_and_gradients_repeat_bit_by_bit_on_any_number_of_threads(stream,
     mesh, maps = bumpy(stream), random_maps(64, 64, stream)
     shot = sample_shot(ShotSettings(views=4), generator=stream)
     found = []
-    for threads in (1, 2, 2):
+    for threads in (1, 2, 1, 2):
         torch.set_num_threads(threads)
         leaf = TextureMaps(
             *(getattr(maps, f.name).clone().requires_grad_() for f in dataclasses.fields(maps))
@@ -160,6 +160,7 @@ def test_images_and_gradients_repeat_bit_by_bit_on_any_number_of_threads(stream,
         image = MeshRenderer(mesh, light, 128)(leaf, shot)
         image.square().sum().backward()
         found.append([image.detach(), *(getattr(leaf, f.name).grad for f in dataclasses.fields(leaf))])
+        assert torch.get_num_threads() == threads
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from castex import cubemap
+from castex.chunks import on_threads
 from castex.cubemap import Cube, Cubes
 from castex.errors import InputError
 from castex.files import write_tensors
@@ -109,7 +110,8 @@ def _specular(cube: Cube, roughness: float) -> Cube:
     tiles = texel[0].view(side // TILE, TILE, side // TILE, TILE, 3).permute(0, 2, 1, 3, 4)
     filtered = torch.empty(side // TILE, side // TILE, TILE, TILE, 18)
     near = math.cos(min(reach, math.pi))
-    for row in range(side // TILE):
+
+    def fill(row: int) -> None:
         for column in range(side // TILE):
             normal = tiles[row, column].reshape(-1, 3)
             middle = torch.nn.functional.normalize(normal.mean(0), dim=0)
@@ -117,6 +119,8 @@ def _specular(cube: Cube, roughness: float) -> Cube:
             weight = _lobe(normal @ texel.view(-1, 3)[source].T, roughness, limit) * solid[source]
             weight /= weight.sum(1, keepdim=True)
             filtered[row, column] = (weight @ turned[source]).view(TILE, TILE, 18)
+
+    on_threads(fill, range(side // TILE))
     return filtered.permute(0, 2, 1, 3, 4).reshape(side, side, 6, 3).permute(2, 0, 1, 3).contiguous()
 
 

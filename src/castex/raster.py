@@ -68,25 +68,22 @@ class Raster:
         pixel = (flat >= 0).nonzero().flatten()
         buffer = _empty(pixel, self._dtype)
         edges = torch.searchsorted(pixel, torch.arange(len(shot) + 1, device=hits.device) * size).tolist()
+        jobs: list[tuple[slice, _Camera, Tensor]] = []
         for view, (start, stop) in enumerate(pairwise(edges)):
             camera = _Camera(shot.view(view), hits.shape[1], self._plane.device, self._dtype)
             planes = self._planes(camera.eye)
+            jobs += [
+                (slice(start + piece.start, start + piece.stop), camera, planes)
+                for piece in pieces(stop - start, hits.device)
+            ]
 
-            def fill(
-                piece: slice, start: int = start, camera: _Camera = camera, planes: Tensor = planes
-            ) -> None:
-                here = slice(start + piece.start, start + piece.stop)
-                seen = pixel[here]
-                self._fill(
-                    buffer,
-                    here,
-                    flat.index_select(0, seen).long(),
-                    rays.index_select(1, seen % size),
-                    camera,
-                    planes,
-                )
+        def fill(job: tuple[slice, _Camera, Tensor]) -> None:
+            here, camera, planes = job
+            seen = pixel[here]
+            triangle = flat.index_select(0, seen).long()
+            self._fill(buffer, here, triangle, rays.index_select(1, seen % size), camera, planes)
 
-            on_threads(fill, pieces(stop - start, hits.device))
+        on_threads(fill, jobs)
         return buffer
 
     def _fill(

@@ -68,7 +68,11 @@ def _measured(mesh: Mesh, light: EnvironmentLight, arguments: argparse.Namespace
     from castex.shot import ShotSettings, sample_shot
 
     stream = generator(0, "torus", "measure")
-    values = torch.rand(arguments.texels, arguments.texels, 8, generator=stream)
+    # As smooth as a texture is half-way through its synthesis, neither flat nor white noise.
+    coarse = torch.rand(1, 8, arguments.texels // 16, arguments.texels // 16, generator=stream)
+    shape = (arguments.texels, arguments.texels)
+    values = torch.nn.functional.interpolate(coarse, size=shape, mode="bilinear")[0].permute(1, 2, 0).clone()
+    values[..., 5:7] -= 0.5
     values[..., 7] = 1.0
     leaf = values.to(arguments.device).requires_grad_()
     renderer = MeshRenderer(mesh.to(arguments.device), light.to(arguments.device), arguments.size)
