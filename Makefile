@@ -54,7 +54,9 @@ format: env  ## rewrite the code in the house style
 report: figures  ## one self-contained page of all exhibits
 	snakemake --report results/mini/report.html
 
-bench: figures  ## core-seconds and memory against the budgets, and the time of a run with nothing to do
+bench: figures  ## core-seconds and memory against the budgets, a rendered step, and a run with nothing to do
+	$(SNAKEMAKE) --forcerun measure_render -- measure_render
+	@column -t -s, results/mini/speed/render.csv
 	start=$$(date +%s%N); $(SNAKEMAKE) --quiet all; \
 	  printf 's\n%s\n' $$(( ($$(date +%s%N) - start) / 1000000 ))e-3 > results/mini/benchmarks/nothing_to_do.tsv
 	@column -t -s, results/mini/figures/ledger.csv; tail -n 1 results/mini/benchmarks/nothing_to_do.tsv
@@ -62,11 +64,12 @@ bench: figures  ## core-seconds and memory against the budgets, and the time of 
 readme: figures  ## rewrite the README's results table from results/mini
 	python workflow/scripts/readme_table.py results/mini/figures README.md
 
-train-vae: env  ## train the mini autoencoder (about an hour on one core); run again to continue
+train-vae: env  ## train the mini autoencoder (about an hour on one core) and make the meshes; run again to continue
 	$(SNAKEMAKE) train_mini
 
-ship-models: train-vae  ## check the yardstick and copy the trained model to data/mini
+ship-models: train-vae  ## check the trained model and the made meshes, copy them to data/mini
 	python -m castex.cli.ship_models --vae results/train/vae --output data/mini/vae
+	python -m castex.cli.ship_models --meshes results/train/meshes --output data/mini/meshes
 
 gpu-pack:  ## where there is a network: wheels and nvdiffrast's source for a GPU machine without one, into .gpu
 	$(PYTHON) workflow/scripts/gpu_check.py pack

@@ -14,7 +14,7 @@ import pytest
 from http_server import Fault, running
 
 from castex.assets import AssetRow, chosen, find_row, mesh_of_lock, read_sheet
-from castex.cli import _objaverse, fetch_asset, fetch_file, fetch_ledger, fetch_objaverse
+from castex.cli import fetch_asset, fetch_file, fetch_ledger, fetch_objaverse
 from castex.cli._entry import entry
 from castex.errors import InputError
 from castex.fetch.attribution import LICENCES, of_annotation, of_glb
@@ -561,14 +561,3 @@ def test_a_lock_that_is_none(tmp_path):
         (tmp_path / "lock.json").write_text(text)
         with pytest.raises(InputError, match=r"is no lock of an asset|is no JSON"):
             mesh_of_lock(tmp_path / "lock.json")
-
-
-def test_only_the_downloader_opens_sockets(root):
-    """Every module that can open a socket, by what it imports."""
-    openers = {
-        path.stem
-        for path in (root / "src" / "castex").rglob("*.py")
-        if any(word in path.read_text() for word in ("urllib.request", "import requests", "hf_hub_download"))
-    }
-    assert openers == {"web", "fetch"}
-    assert _objaverse.cache_of.__doc__

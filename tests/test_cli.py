@@ -41,7 +41,8 @@ def test_every_verb_explains_itself(capsys):
             main([verb, "--help"])
         assert exit_.value.code == 0
         text = capsys.readouterr().out
-        assert f"castex {verb}" in text and "--output" in text
+        assert f"castex {verb}" in text
+        assert "--output" in text or verb in {"inspect", "doctor"}, "what is written has a name"
     with pytest.raises(SystemExit):
         main(["--help"])
     listing = capsys.readouterr().out

@@ -65,7 +65,7 @@ def test_a_whole_checkout_lacks_nothing(place, capsys):
     assert run("--output", "doctor.txt") == 0
     text = capsys.readouterr().out
     assert text.endswith("nothing is missing\n") and (place / "doctor.txt").read_text() == text
-    assert "[missing]" not in text and "[ok] Python: 3." in text and "[ok] generated meshes: 14 of 14" in text
+    assert "[missing]" not in text and "[ok] Python: 3." in text and "[ok] generated meshes: 16 of 16" in text
     assert "[ok] unknown hashes: none" in text and "[ok] embreex: loads" in text
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_checkout_ends_with_one(place, capsys):
     assert (
         "model vae" in found[0] and "altered or truncated" in found[0] and "restore data/mini/vae" in found[0]
     )
-    assert "13 of 14 checked in data/mini/meshes; wrong or absent: mug.glb -> restore" in found[1]
+    assert "15 of 16 checked in data/mini/meshes; wrong or absent: mug.glb -> restore" in found[1]
 
 
 def test_without_generated_meshes(place, capsys):

@@ -37,7 +37,10 @@ def project(root):
 def conda(root):
     content = yaml.safe_load((root / "environment.yml").read_text())
     specs = [entry for entry in content["dependencies"] if isinstance(entry, str)]
-    return content, dict(re.fullmatch(r"([a-z0-9._-]+)=([0-9.]+)", spec).groups() for spec in specs)
+    versions = dict(re.fullmatch(r"([a-z0-9._-]+)=([0-9.]+)", spec).groups() for spec in specs)
+    (pip,) = (entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    assert pip[-1] == "-e ."
+    return content, versions | dict(spec.split("==") for spec in pip[:-1])
 
 
 def test_constraints_fit_the_ranges_of_the_project(root, project):

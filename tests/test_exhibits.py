@@ -8,10 +8,12 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image as Pillow
 from safetensors.numpy import save_file
 
 import claims as claims_page
 import ledger
+import relighting
 import toy_reconstruction
 import toy_sensitivity
 from _methods import STYLES
@@ -156,22 +158,27 @@ def benchmark(path, seconds, memory):
 
 
 def test_ledger_compares_with_budgets(tmp_path):
+    common = {"unit": "s", "what": "all"}
     budgets = {
-        "toy_core_seconds": {"budget": 100, "unit": "s", "what": "all"},
-        "toy_longest_arm": {"budget": 90, "unit": "s", "what": "arm"},
-        "toy_peak_memory": {"budget": 400, "unit": "MB", "what": "memory"},
+        "toy": {"measure": "total", "of": ["reconstruct/", "picture/"], "budget": 100, **common},
+        "longest": {"measure": "longest", "of": ["reconstruct/"], "budget": 90, **common},
+        "memory": {"measure": "memory", "of": [""], "budget": 400, "unit": "MB", "what": "memory"},
     }
     paths = [
-        benchmark(tmp_path / "reconstruct" / "a.tsv", 70, 500),
+        benchmark(tmp_path / "reconstruct" / "a.tsv", 70, 300),
         benchmark(tmp_path / "reconstruct" / "b.tsv", 20, 300),
         # A job of a second is never sampled: Snakemake writes NA.
         benchmark(tmp_path / "picture" / "c.tsv", 15, "NA"),
+        benchmark(tmp_path / "other" / "d.tsv", 500, 500),
     ]
-    table = ledger.draw(ledger.load(paths), budgets).set_index("item")
-    assert table.loc["toy_core_seconds", ["value", "verdict"]].tolist() == [105, "FAIL"]
-    assert table.loc["toy_longest_arm", ["value", "verdict"]].tolist() == [70, "PASS"]
-    assert table.loc["toy_peak_memory", ["value", "verdict"]].tolist() == [500, "FAIL"]
+    jobs = ledger.load(paths)
+    table = ledger.draw(jobs, budgets).set_index("item")
+    assert table.loc["toy", ["value", "verdict"]].tolist() == [105, "FAIL"]
+    assert table.loc["longest", ["value", "verdict"]].tolist() == [70, "PASS"]
+    assert table.loc["memory", ["value", "verdict"]].tolist() == [500, "FAIL"]
     assert table.loc["picture/c", "value"] == 15
+    with pytest.raises(IncompleteResults, match="the budget gone"):
+        ledger.draw(jobs, {"gone": {**budgets["toy"], "of": ["nowhere/"]}})
 
 
 def test_ledger_refuses_an_empty_measurement(tmp_path):
@@ -179,3 +186,42 @@ def test_ledger_refuses_an_empty_measurement(tmp_path):
     path.write_text("s\th:m:s\tmax_rss\n")
     with pytest.raises(IncompleteResults, match="holds no measurement"):
         ledger.load([path])
+
+
+@pytest.fixture
+def dressed(tmp_path):
+    """Two dressed assets, as the rule `relight` leaves them."""
+    found = {}
+    for k, name in enumerate(("vase-brick", "cup-own")):
+        folder = tmp_path / name
+        folder.mkdir()
+        for picture in (*relighting.MAPS, "noon", "dusk"):
+            pixels = np.random.default_rng(k).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Pillow.fromarray(pixels).save(folder / f"{picture}.png")
+        numbers = {
+            "luminance": {"noon": 0.5, "dusk": 0.1 + k},
+            "means": {"albedo": 0.4, "roughness": 0.5, "metallic": 0.0},
+        }
+        (folder / "result.json").write_text(json.dumps(numbers))
+        found[name] = folder / "result.json"
+    return found
+
+
+def test_relighting_draws_itself_with_its_credits(dressed, tmp_path):
+    scores = relighting.load(dressed, {"vase-brick": "vase", "cup-own": "cup"})
+    assert list(scores.columns) == ["method", "variant", "asset", "seed", "metric", "value"]
+    dusk = scores[(scores["method"] == "cup-own") & (scores["metric"] == "luminance_dusk")]
+    assert dusk["value"].item() == 1.1 and dusk["asset"].item() == "cup"
+    credit = relighting.credit(
+        {"attribution": {"title": "Cup", "author": "A. Maker", "licence": "CC-BY-4.0", "uid": "0"}}
+    )
+    assert credit == "Cup, A. Maker, CC-BY-4.0"
+    figure = relighting.draw(
+        {name: path.parent for name, path in dressed.items()},
+        ["noon", "dusk"],
+        {"vase-brick": "", "cup-own": credit},
+    )
+    shown = texts(figure)
+    assert {"albedo", "under noon", "under dusk", "vase, brick", credit} <= set(shown)
+    save(figure, [tmp_path / "relighting.pdf", tmp_path / "relighting.png"])
+    assert (tmp_path / "relighting.pdf").stat().st_size > 10_000

@@ -213,3 +213,34 @@ def test_stages_refuse_what_they_cannot_use(tmp_path, capsys):
         assert main(command) == 2
         assert reason in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+
+
+def test_the_speed_of_a_step_is_compared_with_its_budgets(tmp_path, monkeypatch, root):
+    """Small sizes: the record, the table and the promise of repeatable gradients, not the seconds."""
+    from castex.cli import measure_render
+    from castex.light import prefiltered
+
+    monkeypatch.setattr(measure_render, "TRIANGLES", (60, 200, 300))
+    monkeypatch.setattr(
+        "castex.light.prefiltered", lambda panorama, side: prefiltered(panorama[::32, ::32], 32)
+    )
+    budgets = tmp_path / "budgets.yaml"
+    budgets.write_text(
+        (root / "data" / "render_budgets.yaml").read_text().replace("budget: 2048", "budget: 1")
+    )
+    files = [
+        "--output",
+        str(tmp_path / "r.json"),
+        "--table",
+        str(tmp_path / "r.csv"),
+        "--budgets",
+        str(budgets),
+    ]
+    assert main(["measure_render", *files, "--size", "32", "--texels", "32", "--repeats", "2"]) == 0
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert all(step["repeats_bitwise"] and 0.2 < step["covered"] < 0.7 for step in record["steps"])
+    assert [
+        abs(step["triangles"] / wanted - 1) < 0.2 for step, wanted in zip(record["steps"], (60, 200, 300))
+    ]
+    table = (tmp_path / "r.csv").read_text().splitlines()
+    assert len(table) == 5 and "PASS" in table[1] and "FAIL" in table[4]

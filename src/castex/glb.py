@@ -1,4 +1,4 @@
-"""The bytes of a GLB: one mesh, one primitive, one material, pictures inside (glTF 2.0, core only).
+"""The bytes of a GLB: one mesh, one primitive, one material (glTF 2.0, core only).
 
 Written here rather than by trimesh, whose exporter renames TANGENT to _TANGENT and leaves out buffer
 targets: Khronos' validator then warns of a missing tangent space, and of nothing with this writer.
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from castex.scene import Material
 
 # Numbers of the glTF specification.
 FLOAT, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5123, 5125
@@ -32,10 +34,11 @@ class Geometry:
 
     v_position: Float[np.ndarray, "vertices 3"]
     v_normal: Float[np.ndarray, "vertices 3"]
-    v_tangent: Float[np.ndarray, "vertices 4"]
     v_texcoord: Float[np.ndarray, "vertices 2"]
     """Origin at the top left, v down."""
     t_vertex_idx: Int[np.ndarray, "triangles 3"]
+    v_tangent: Float[np.ndarray, "vertices 4"] | None = None
+    """Needed only where a normal map is."""
 
 
 @dataclass(frozen=True)
@@ -92,28 +95,23 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def glb_bytes(geometry: Geometry, pictures: Pictures, *, name: str, asset: Mapping[str, Any]) -> bytes:
+def glb_bytes(geometry: Geometry, look: Pictures | Material, *, name: str, asset: Mapping[str, Any]) -> bytes:
     """The whole file; equal arguments give equal bytes.
 
-    `asset` is glTF's `asset` object without its version. The material is double-sided and the texture
-    repeats, because the renderer culls nothing and repeats it.
+    `look` is the pictures of the atlas, or the factors of a plain material. `asset` is glTF's `asset` object
+    without its version. The material is double-sided and the texture repeats, because the renderer culls
+    nothing and repeats it.
     """
     binary = _Binary()
     attributes = {
         "POSITION": binary.attribute(geometry.v_position, bounds=True),
         "NORMAL": binary.attribute(geometry.v_normal),
-        "TANGENT": binary.attribute(geometry.v_tangent),
-        "TEXCOORD_0": binary.attribute(geometry.v_texcoord),
     }
+    if geometry.v_tangent is not None:
+        attributes["TANGENT"] = binary.attribute(geometry.v_tangent)
+    attributes["TEXCOORD_0"] = binary.attribute(geometry.v_texcoord)
     indices = binary.indices(geometry.t_vertex_idx, len(geometry.v_position))
-    images = [
-        {"name": label, "mimeType": "image/png", "bufferView": binary.view(content)}
-        for label, content in (
-            ("albedo", pictures.albedo),
-            ("occlusion-roughness-metallic", pictures.packed),
-            ("normal", pictures.normal),
-        )
-    ]
+    dressed = _textured(look, name, binary) if isinstance(look, Pictures) else {"materials": [_plain(look)]}
     document = {
         "asset": {**asset, "version": "2.0"},
         "scene": 0,
@@ -122,17 +120,7 @@ def glb_bytes(geometry: Geometry, pictures: Pictures, *, name: str, asset: Mappi
         "meshes": [
             {"name": name, "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}
         ],
-        "materials": [_material(name)],
-        "textures": [{"sampler": 0, "source": k} for k in range(len(images))],
-        "images": images,
-        "samplers": [
-            {
-                "magFilter": LINEAR,
-                "minFilter": LINEAR_MIPMAP_LINEAR,
-                "wrapS": REPEAT,
-                "wrapT": REPEAT,
-            }
-        ],
+        **dressed,
         "accessors": binary.accessors,
         "bufferViews": binary.views,
         "buffers": [{"byteLength": len(binary.content)}],
@@ -140,8 +128,17 @@ def glb_bytes(geometry: Geometry, pictures: Pictures, *, name: str, asset: Mappi
     return _container(document, bytes(binary.content))
 
 
-def _material(name: str) -> dict[str, Any]:
-    return {
+def _textured(pictures: Pictures, name: str, binary: _Binary) -> dict[str, Any]:
+    """The part of the document that shows pictures."""
+    images = [
+        {"name": label, "mimeType": "image/png", "bufferView": binary.view(content)}
+        for label, content in (
+            ("albedo", pictures.albedo),
+            ("occlusion-roughness-metallic", pictures.packed),
+            ("normal", pictures.normal),
+        )
+    ]
+    material = {
         "name": name,
         "pbrMetallicRoughness": {
             "baseColorTexture": {"index": 0},
@@ -152,6 +149,30 @@ def _material(name: str) -> dict[str, Any]:
         },
         "occlusionTexture": {"index": 1},
         "normalTexture": {"index": 2},
+        "doubleSided": True,
+    }
+    sampler = {
+        "magFilter": LINEAR,
+        "minFilter": LINEAR_MIPMAP_LINEAR,
+        "wrapS": REPEAT,
+        "wrapT": REPEAT,
+    }
+    return {
+        "materials": [material],
+        "textures": [{"sampler": 0, "source": k} for k in range(len(images))],
+        "images": images,
+        "samplers": [sampler],
+    }
+
+
+def _plain(material: Material) -> dict[str, Any]:
+    return {
+        "name": material.name,
+        "pbrMetallicRoughness": {
+            "baseColorFactor": [*material.albedo, 1.0],
+            "metallicFactor": material.metallic,
+            "roughnessFactor": material.roughness,
+        },
         "doubleSided": True,
     }
 

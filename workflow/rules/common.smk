@@ -119,3 +119,11 @@ def unique(paths):
 def prepared_report(dress):
     """What was found in the file of a dressed asset, its author and licence included."""
     return f"<results>/prepared/{settings.dresses[dress].asset}/report.json"
+
+
+def benchmarks_of_dress(dress):
+    """What bringing, preparing and dressing one asset cost."""
+    asset = settings.dresses[dress].asset
+    shared = [f"<benchmarks>/fetch_asset/{asset}.tsv", f"<benchmarks>/prepare/{asset}.tsv"]
+    own = settings.dresses[dress].material is None
+    return shared if own else [*shared, f"<benchmarks>/dress/{dress}.tsv"]

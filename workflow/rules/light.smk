@@ -68,3 +68,22 @@ rule relight:
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.relight --mesh {input.mesh} --maps {input.maps}"
         " --lights {input.lights} {params.camera} --output {params.folder} > {log} 2>&1"
+
+
+rule measure_render:
+    """Seconds and memory of one step's rendering at the paper's size, against their budgets; no part of `all`."""
+    input:
+        budgets="data/render_budgets.yaml",
+    output:
+        table="<results>/speed/render.csv",
+        record="<results>/speed/render.json",
+    log:
+        "<logs>/measure_render.log",
+    benchmark:
+        "<benchmarks>/measure_render.tsv"
+    threads: 2
+    resources:
+        mem="3GB",
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.measure_render --budgets {input.budgets}"
+        " --output {output.record} --table {output.table} > {log} 2>&1"

@@ -53,7 +53,8 @@ rule measure_vae:
 
 
 rule train_mini:
-    """Every shipped mini model, trained and measured."""
+    """Everything that is shipped: models trained and measured, meshes made."""
     input:
         rules.measure_vae.output,
+        rules.make_meshes.output,
     localrule: True

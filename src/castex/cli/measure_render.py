@@ -16,6 +16,8 @@ TRIANGLES = (5_000, 50_000, 100_000)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--budgets", type=Path, help="YAML file of budgets to compare with")
+    parser.add_argument("--table", type=Path, help="CSV file for the comparison")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to render (cpu)")
     parser.add_argument("--size", type=int, default=512, help="side of the views in pixels (512)")
     parser.add_argument("--texels", type=int, default=1024, help="side of the maps (1024)")
@@ -29,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from castex.files import write_json
+    from castex.files import write_json, write_text
     from castex.light import prefiltered
     from castex.panorama import generated_panorama
 
@@ -38,23 +40,38 @@ def run(arguments: argparse.Namespace) -> None:
     light = prefiltered(panorama, 512)
     prefiltering = _now(arguments.device) - started
     steps = [_measured(_torus(count), light, arguments) for count in TRIANGLES]
-    write_json(
-        arguments.output,
-        {
-            "prefilter_1k_s": prefiltering,
-            "steps": steps,
-            "slowdown_5k_to_100k": steps[-1]["median_s"] / steps[0]["median_s"],
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "machine": {
-                "device": torch.cuda.get_device_name() if arguments.device == "cuda" else _processor(),
-                "cores": len(os.sched_getaffinity(0)),
-                "threads": torch.get_num_threads(),
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-            },
+    record = {
+        "prefilter_1k_s": prefiltering,
+        "step_50k_s": steps[1]["median_s"],
+        "slowdown_5k_to_100k": steps[-1]["median_s"] / steps[0]["median_s"],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "steps": steps,
+        "machine": {
+            "device": torch.cuda.get_device_name() if arguments.device == "cuda" else _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
         },
-    )
+    }
+    write_json(arguments.output, record)
     print(f"{steps[1]['median_s']:.3f} s per step at 50,000 triangles; prefiltering {prefiltering:.1f} s")
+    if arguments.budgets is not None and arguments.table is not None:
+        write_text(arguments.table, _compared(record, arguments.budgets))
+
+
+def _compared(record: dict[str, Any], budgets: Path) -> str:
+    """The measured figures beside their budgets, as CSV."""
+    import yaml
+
+    from castex.files import read_text
+
+    lines = ["item,value,unit,budget,verdict,what"]
+    for name, entry in yaml.safe_load(read_text(budgets)).items():
+        value = record[name]
+        verdict = "PASS" if value <= entry["budget"] else "FAIL"
+        lines.append(f'{name},{value:.3f},{entry["unit"]},{entry["budget"]},{verdict},"{entry["what"]}"')
+    return "\n".join(lines) + "\n"
 
 
 def _measured(mesh: Mesh, light: EnvironmentLight, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Check the yardstick of a trained model and, if it holds, copy the model to the folder that is shipped."""
+"""Check what was made and, if it holds, copy it to the folder that is shipped.
+
+The autoencoder must beat its yardstick; the meshes must be whole, and made by the code of this checkout.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,40 @@ FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--vae", type=Path, required=True, help="trained model folder with its yardstick")
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder to ship, for example data/mini/vae"
-    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--vae", type=Path, help="trained model folder with its yardstick")
+    source.add_argument("--meshes", type=Path, help="folder that the rule make_meshes wrote")
+    parser.add_argument("--output", type=Path, required=True, help="folder to ship into, under data/mini")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.vae is not None:
+        _ship_vae(arguments.vae, arguments.output)
+    else:
+        _ship_meshes(arguments.meshes, arguments.output)
+
+
+def _ship_meshes(source: Path, output: Path) -> None:
+    from castex.errors import WeightsError
+    from castex.files import copy
+    from castex.training.shapes import NAMES, build
+    from castex.training.shapes.glb import glb_bytes
+    from castex.weights import SUMS, verify
+
+    found = set(verify(source).files)
+    wanted = {f"{name}.glb" for name in NAMES}
+    if found != wanted:
+        odd = sorted(found ^ wanted)[0]
+        raise WeightsError(f"{source} does not hold the {len(wanted)} mini meshes ({odd}); make them again")
+    for name in NAMES:
+        if (source / f"{name}.glb").read_bytes() != glb_bytes(build(name)):
+            raise WeightsError(f"{source}/{name}.glb was made by other code; run `make_meshes` again")
+    for name in (*sorted(wanted), SUMS):
+        copy(source / name, output / name)
+    print(f"shipped {len(wanted)} meshes to {output}")
+
+
+def _ship_vae(source: Path, output: Path) -> None:
     import csv
 
     from castex.errors import WeightsError
@@ -26,7 +56,6 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.training.yardstick import MARGIN_DB
     from castex.weights import verify, write_sums
 
-    source = arguments.vae
     files = verify(source).files
     yardstick, training = read_json(source / "yardstick.json"), read_json(source / "training.json")
     if yardstick["files"] != files:
@@ -40,10 +69,10 @@ def run(arguments: argparse.Namespace) -> None:
     with (source / "loss.csv").open(encoding="utf-8") as stream:
         losses = [float(row["mse"]) for row in csv.DictReader(stream)]
     for name in (*FILES, "yardstick.json", "training.json", "loss.csv", "samples.png"):
-        copy(source / name, arguments.output / name)
-    write_text(arguments.output / "README.md", vae_card(training, yardstick, losses))
-    write_sums(arguments.output, list(FILES))
-    print(f"shipped {arguments.output}: {margin:.2f} dB above the block code on {JUDGE}")
+        copy(source / name, output / name)
+    write_text(output / "README.md", vae_card(training, yardstick, losses))
+    write_sums(output, list(FILES))
+    print(f"shipped {output}: {margin:.2f} dB above the block code on {JUDGE}")
 
 
 if __name__ == "__main__":

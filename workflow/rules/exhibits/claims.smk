@@ -30,7 +30,11 @@ rule claims_toy_reconstruction:
 rule claims:
     """Every claim and every published number: reported, ours, PASS, FAIL or NOT RUN, and why."""
     input:
-        exhibits=[rules.toy_reconstruction.output.csv, rules.toy_sensitivity.output.csv],
+        exhibits=[
+            rules.toy_reconstruction.output.csv,
+            rules.toy_sensitivity.output.csv,
+            rules.relighting.output.csv,
+        ],
         ledger="data/claims.yaml",
         reported="data/reported.csv",
         code=["figures/claims.py", "src/castex/claims.py"],

@@ -1,12 +1,19 @@
 rule ledger:
-    """What the toy exhibits cost: core-seconds and memory per job, against the budgets."""
+    """What the exhibits cost: core-seconds and memory per job, against the budgets."""
     input:
         benchmarks=unique(
             sweep_files("toy_reconstruction", rules.reconstruct.benchmark)
             + sweep_files("toy_sensitivity", rules.reconstruct.benchmark)
             + expand(rules.picture.benchmark, picture=settings.pictures)
             + expand(rules.fetch.benchmark, model=settings.models)
-            + [rules.toy_reconstruction.benchmark, rules.toy_sensitivity.benchmark]
+            + expand(rules.prefilter.benchmark, light=settings.relighting.lights)
+            + [job for dress in settings.relighting.dresses for job in benchmarks_of_dress(dress)]
+            + expand(rules.relight.benchmark, dress=settings.relighting.dresses)
+            + [
+                rules.toy_reconstruction.benchmark,
+                rules.toy_sensitivity.benchmark,
+                rules.relighting.benchmark,
+            ]
         ),
         budgets="data/budgets.yaml",
         code="figures/ledger.py",
