@@ -60,3 +60,8 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.save_pretrained(folder)
     write_sums(folder, ["config.json", "diffusion_pytorch_model.safetensors"])
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--golden` draws the golden pictures anew."""
+    parser.addoption("--golden", action="store_true", help="draw the golden pictures anew")

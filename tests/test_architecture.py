@@ -9,7 +9,7 @@ import pytest
 
 # A module may import from its own tier and from those above it, never from below.
 TIERS = [
-    {"errors", "files", "rng", "settings", "progress", "schedule", "protocols", "chunks"},
+    {"errors", "files", "rng", "settings", "progress", "schedule", "protocols", "chunks", "weld"},
     {"config", "weights", "checkpoint", "picture", "score", "texture", "analytic", "mesh", "maps", "scene"},
     {"assets", "film", "maps_file", "maps_png", "panorama", "pyramid", "scene_file", "shot", "surface"},
     {"fetch", "repair"},

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from castex.errors import InputError
 from castex.files import write_tensors
+from castex.weld import welded
 
 Vectors = Float[Tensor, "vertices 3"]
 SMALLEST_DENOMINATOR = 1e-6
@@ -68,9 +69,10 @@ def vertex_normals(v_position: Vectors, t_vertex_idx: Int[Tensor, "triangles 3"]
     Vertices at the same position share a normal even where the atlas has a seam between them; a vertex
     whose faces have no area gets +Y.
     """
-    points, joined = torch.unique(v_position, dim=0, return_inverse=True)
+    ids, places = welded(v_position.float().cpu().numpy())
+    joined, points = torch.from_numpy(ids), torch.from_numpy(places)
     corners = joined[t_vertex_idx]
-    p0, p1, p2 = (points[corners[:, k]].double() for k in range(3))
+    p0, p1, p2 = (points[corners[:, k]] for k in range(3))
     face = torch.linalg.cross(p1 - p0, p2 - p0)
     total = torch.zeros(len(points), 3, dtype=torch.float64)
     for k in range(3):

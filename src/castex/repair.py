@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 
 from castex.errors import InputError
 from castex.scene import Primitive, Scene
-from castex.scene_file.weld import welded
+from castex.weld import welded
 
 # Beyond this, squares overflow and float32 has no room.
 LARGEST_COORDINATE = 1e30

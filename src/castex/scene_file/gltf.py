@@ -199,7 +199,8 @@ def attribution(root: Entry) -> Attribution:
     stated = extras if isinstance(extras, dict) else {}
     author = _text(stated.get("author")) or _text(asset.value.get("copyright"))
     licence = _text(stated.get("license")) or _text(stated.get("licence"))
-    return Attribution(_text(stated.get("title")), author, licence, _text(stated.get("source")))
+    uid = _text(stated.get("uid"))
+    return Attribution(_text(stated.get("title")), author, licence, _text(stated.get("source")), uid)
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,7 @@ from castex.scene_file.colour import linear
 from castex.scene_file.limits import Limits
 from castex.scene_file.nearby import Nearby, shorten
 from castex.scene_file.pictures import Pictures
-from castex.scene_file.weld import welded
+from castex.weld import welded
 
 LONGEST_HEADER = 2**16
 ELEMENT = re.compile(rb"^element[ \t]+(\S+)[ \t]+(\S+)[ \t\r]*$", re.MULTILINE)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from castex.scene_file.weld import welded
 from castex.uv.raster import Overdrawn, fragments
 from castex.uv.shelf import packed
+from castex.weld import welded
 
 SMOOTHING_ROUNDS = 6
 SMALLEST_COSINE = 0.3
