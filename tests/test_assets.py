@@ -530,7 +530,8 @@ def test_a_wrong_config_is_named(tmp_path, capsys, text, sentence):
 def test_the_verb_for_a_generated_mesh(tmp_path, capsys):
     folder = tmp_path / "meshes"
     folder.mkdir()
-    (folder / "vase.glb").write_bytes(glb())
+    made = {"title": "vase", "author": "castex", "license": "CC0-1.0"}
+    (folder / "vase.glb").write_bytes(glb(made))
     write_sums(folder, ["vase.glb"])
     table = sheet(tmp_path, cells(front="+z"), cells(asset="bowl"))
     arguments = ["--config", outside(table, "http://127.0.0.1"), "--meshes", folder]
@@ -538,7 +539,7 @@ def test_the_verb_for_a_generated_mesh(tmp_path, capsys):
     assert run(fetch_asset, "--asset", "vase", *arguments) == 0
     path, front, who = mesh_of_lock(tmp_path / "lock.json")
     assert path == folder / "vase.glb" and front == "+z"
-    assert (who.title, who.author, who.licence) == ("vase", "castex", "Apache-2.0")
+    assert (who.title, who.author, who.licence) == ("vase", "castex", "CC0-1.0")
     assert run(fetch_asset, "--asset", "bowl", *arguments) == 2
     (folder / "vase.glb").write_bytes(glb(padding=4))
     assert run(fetch_asset, "--asset", "vase", *arguments) == 2

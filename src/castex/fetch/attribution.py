@@ -44,7 +44,10 @@ def page(uid: str) -> str:
 
 
 def of_glb(uid: str, path: Path) -> Attribution:
-    """Attribution from the `asset.extras` that Sketchfab writes into its files; InputError for no GLB."""
+    """Attribution from the `asset.extras` that Sketchfab writes into its files; InputError for no GLB.
+
+    An empty uid stands for a file that is not from there.
+    """
     extras = glb_asset(path).get("extras")
     extras = extras if isinstance(extras, Mapping) else {}
     # Sketchfab appends the address of the author's page, and that of the licence, in parentheses.
@@ -53,7 +56,7 @@ def of_glb(uid: str, path: Path) -> Attribution:
         title=_text(extras.get("title")),
         author=author,
         licence=licence,
-        source=_text(extras.get("source")) or page(uid),
+        source=_text(extras.get("source")) or (page(uid) if uid else ""),
         uid=uid,
     )
 

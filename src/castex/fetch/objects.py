@@ -29,8 +29,7 @@ def fetch_bundled(row: AssetRow, folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder / SUMS} knows no {name}; restore data/mini/meshes from the repository")
     path = folder / name
     digest = verified(path, Expected(sha256=sums[name], check=GLB))
-    made = Attribution(title=row.prompt, author="castex", licence="Apache-2.0")
-    return _lock(row, path=path, digest=digest, attribution=made)
+    return _lock(row, path=path, digest=digest, attribution=of_glb("", path))
 
 
 def fetch_asset(row: AssetRow, index: Mapping[str, Any] | None, cache: ObjaverseCache) -> dict[str, Any]:
