@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from surfaces import bumpy, constant_light, plain_maps, random_light, random_maps, sphere
 
+from castex.errors import InputError
 from castex.light import prefiltered
 from castex.maps import TextureMaps
 from castex.mesh import Mesh, with_tangents
@@ -246,4 +247,50 @@ def test_edge_on_and_tiny_triangles_stay_finite(light):
     image = MeshRenderer(mesh, light, 64)(
         plain_maps(0.5, 0.2, 1.0), fixed_shot([0.0, 1e-4, 90.0], [0.0, 0.0, 0.0])
     )
+    assert torch.isfinite(image).all()
+
+
+def test_normals_that_cancel_shade_with_the_surface(light):
+    """A checkerboard of opposite texels has no mean; opposite vertex normals meet in zero."""
+    ball = sphere()
+    opposite = torch.zeros(16, 16, 3)
+    opposite[..., 2] = 1 - 2 * ((torch.arange(16)[:, None] + torch.arange(16)[None]) % 2).float()
+    maps = dataclasses.replace(plain_maps(0.5, 0.3, 0.5, size=16), normal=opposite)
+    shot = fixed_shot([0.0, 90.0], [0.0, 80.0], distance=40.0)
+    image = MeshRenderer(ball, light, 32)(maps, shot)
+    assert torch.isfinite(image).all()
+    folded = dataclasses.replace(
+        ball, v_normal=ball.v_normal * (1 - 2 * (torch.arange(len(ball.v_normal)) % 2).float())[:, None]
+    )
+    for size in (31, 64, 65):
+        leaf = plain_maps(0.5, 0.3, 0.5).albedo.requires_grad_()
+        maps = dataclasses.replace(plain_maps(0.5, 0.3, 0.5), albedo=leaf)
+        image = MeshRenderer(folded, light, size)(maps, fixed_shot([0.0], [0.0]))
+        image.sum().backward()
+        assert torch.isfinite(image).all() and torch.isfinite(leaf.grad).all()
+
+
+def test_one_triangle_whose_normals_cancel_exactly(light):
+    """Pixel centres where the interpolated normal is exactly zero."""
+    position = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [0, 1, 0]])
+    normal = torch.tensor([[0.0, 0, 1], [0, 0, -1], [0, 0, 1]])
+    texcoord = torch.tensor([[0.0, 1], [1, 1], [0.5, 0]])
+    mesh = with_tangents(position, normal, texcoord, torch.tensor([[0, 1, 2]]))
+    for size in (63, 64, 65, 255):
+        image = MeshRenderer(mesh, light, size)(plain_maps(0.5, 0.3, 0.5), fixed_shot([0.0], [0.0]))
+        assert torch.isfinite(image).all()
+
+
+@pytest.mark.parametrize("name", ["albedo", "roughness", "metallic", "normal"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_maps_without_a_value_are_refused(light, name, value):
+    maps = plain_maps(0.5, 0.3, 0.5)
+    getattr(maps, name)[3, 3, 0] = value
+    with pytest.raises(InputError, match="NaN or infinity"):
+        MeshRenderer(sphere(), light, 16)(maps, fixed_shot([0.0], [0.0]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (10, 4), (12, 18), (1, 8), (7, 7)])
+def test_maps_of_any_shape_can_be_rendered(light, stream, height, width):
+    image = MeshRenderer(sphere(), light, 24)(random_maps(height, width, stream), fixed_shot([0.0], [0.0]))
     assert torch.isfinite(image).all()

@@ -23,16 +23,14 @@ BLOCKS = 4
 
 
 def pyramid(maps: Float[Tensor, "height width channels"]) -> Float[Tensor, "texels channels"]:
-    """All mip levels behind each other: 2 x 2 means down to 1 texel, at most 9 halvings."""
-    return torch.cat([level.flatten(0, 1) for level in _levels(maps)])
+    """All mip levels behind each other: 2 x 2 means, at most 9 halvings, as long as both sides are even.
 
-
-def _levels(maps: Tensor) -> list[Tensor]:
+    Sides that are powers of two go down to one texel; with others, distant lookups alias.
+    """
     levels = [maps]
-    while len(levels) <= MAX_LEVEL and min(levels[-1].shape[:2]) % 2 == 0 and min(levels[-1].shape[:2]) > 1:
-        shrunk = F.avg_pool2d(levels[-1].permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
-        levels.append(shrunk)
-    return levels
+    for _ in level_sizes(maps.shape[0], maps.shape[1])[1:]:
+        levels.append(F.avg_pool2d(levels[-1].permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0))
+    return torch.cat([level.flatten(0, 1) for level in levels])
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:

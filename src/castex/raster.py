@@ -20,7 +20,7 @@ from torch import Tensor
 
 from castex.chunks import on_threads, pieces
 from castex.mesh import Mesh
-from castex.shading import unit
+from castex.shading import VANISHING, unit
 from castex.shot import Shot
 from castex.visibility import pixel_rays
 
@@ -90,11 +90,13 @@ class Raster:
         self, buffer: GBuffer, here: slice, triangle: Tensor, local: Tensor, camera: _Camera, planes: Tensor
     ) -> None:
         ray = camera.axes.T @ local
-        barycentric, along_x, along_y = _barycentrics(
-            planes.index_select(1, triangle), ray, camera.across, camera.down
-        )
+        plane = planes.index_select(1, triangle)
+        barycentric, along_x, along_y = _barycentrics(plane, ray, camera.across, camera.down)
         values = self._attributes.index_select(1, triangle).view(8, 3, -1)
-        buffer.gb_normal[:, here] = unit(_interpolated(values[0:3], barycentric))
+        normal = _interpolated(values[0:3], barycentric)
+        # Opposite vertex normals cancel somewhere in between: the triangle's own stands in.
+        bare = (normal * normal).sum(0) <= VANISHING
+        buffer.gb_normal[:, here] = unit(torch.where(bare, plane[:3], normal))
         buffer.gb_tangent[:, here] = unit(_interpolated(values[3:6], barycentric))
         buffer.gb_view[:, here] = -unit(ray)
         buffer.gb_texcoord[:, here] = _interpolated(values[6:8], barycentric)

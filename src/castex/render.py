@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from castex.chunks import on_threads, pieces
+from castex.errors import InputError
 from castex.gather import Lookup, pyramid
 from castex.light import EnvironmentLight
 from castex.maps import TextureMaps
@@ -58,11 +59,17 @@ class MeshRenderer:
         return self._raster(self._visibility(shot, self.size), shot)
 
     def shaded(self, maps: TextureMaps, buffer: GBuffer, shot: Shot) -> Image:
-        """Look up and shade the covered pixels, put them over the background."""
+        """Look up and shade the covered pixels, put them over the background.
+
+        InputError for maps with NaN or infinity: an index made from one could point anywhere.
+        """
+        stacked = maps.stacked()
         with torch.no_grad():
+            if not torch.isfinite(stacked.sum()):
+                raise InputError("the texture maps hold NaN or infinity; go back to the last good ones")
             height, width = maps.albedo.shape[:2]
             lookup = Lookup(buffer.gb_texcoord, buffer.gb_footprint, height, width)
-        colour = shaded_pixels(lookup(pyramid(maps.stacked())), buffer, self._tables, shot.light_rotation)
+        colour = shaded_pixels(lookup(pyramid(stacked)), buffer, self._tables, shot.light_rotation)
         views = len(shot)
         canvas = shot.background.to(self._device, self._dtype)[None].expand(views * self.size**2, 3)
         # Every pixel is written at most once, so that the transpose is a plain gather.

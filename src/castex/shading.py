@@ -24,6 +24,8 @@ DIELECTRIC = 0.04
 # Roughness is floored only here: at 0 the lobe is a point that no finite table holds.
 SMALLEST_ROUGHNESS = 1e-3
 SMALLEST_SQUARE = 1e-30
+# A normal this short (squared) has no direction that means anything.
+VANISHING = 1e-12
 Vector = Float[Tensor, "3 pixels"]
 Scalar = Float[Tensor, "pixels"]
 
@@ -94,10 +96,14 @@ def shade(
 
 
 def _shading_normal(normal: Vector, frame_normal: Vector, frame_tangent: Vector) -> Vector:
-    """N = normalize(T n_x - B n_y + N_s n_z) with B = normalize(T x N_s)."""
+    """N = normalize(T n_x - B n_y + N_s n_z) with B = normalize(T x N_s).
+
+    A texel whose mean over opposite directions has no length shades with the surface's own normal.
+    """
     bitangent = unit(torch.linalg.cross(frame_tangent, frame_normal, dim=0))
     x, y, z = normal.unbind(0)
-    return unit(frame_tangent * x - bitangent * y + frame_normal * z)
+    bent = frame_tangent * x - bitangent * y + frame_normal * z
+    return unit(torch.where(_dot(bent.detach(), bent.detach()) > VANISHING, bent, frame_normal))
 
 
 def unit(vector: Vector) -> Vector:
