@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import numpy as np
-from hostile_case import written
+from hostile_case import named, written
 
 PLY = "property float x\nproperty float y\nproperty float z\n"
 FACE = "property list uchar int vertex_indices\nend_header\n"
@@ -64,8 +65,28 @@ def _texts() -> dict[str, tuple[bool, str, bytes]]:
     }
 
 
-USED = {name: written(name + suffix, content) for name, (used, suffix, content) in _texts().items() if used}
-REFUSED = {
+def obj_library_repeated(folder: Path) -> Path:
+    """One large material file, named three thousand times in several spellings."""
+    materials = "".join(f"newmtl m{k}\nKd 0.{k} 0 0\nmap_Kd a.png\n" for k in range(10_000))
+    (folder / "bomb.mtl").write_text(materials)
+    spellings = "".join(f"mtllib {'./' * (k % 300)}bomb.mtl\n" for k in range(3000))
+    path = folder / "repeated.obj"
+    path.write_text(f"{spellings}v 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl m7\nf 1 2 3\n")
+    return path
+
+
+def obj_library_many(folder: Path) -> Path:
+    """Thousands of material files that are not there, each with a name of its own."""
+    path = folder / "many.obj"
+    names = " ".join(f"{k}.mtl" for k in range(50_000))
+    path.write_text(f"mtllib {names}\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    return path
+
+
+USED = named(obj_library_repeated)
+USED |= {name: written(name + suffix, content) for name, (used, suffix, content) in _texts().items() if used}
+REFUSED = named(obj_library_many)
+REFUSED |= {
     name: written(name + suffix, content) for name, (used, suffix, content) in _texts().items() if not used
 }
 REFUSED |= {

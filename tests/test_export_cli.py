@@ -12,7 +12,7 @@ from castex.cli._entry import entry
 from castex.export import credit, export_glb, export_obj
 from castex.maps_png import read_maps_png, write_maps_png
 
-MAPS = ["albedo.png", "metallic.png", "normal.png", "roughness.png"]
+MAPS = ["albedo.png", "atlas.json", "metallic.png", "normal.png", "roughness.png"]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_bad_input_gives_one_sentence_and_writes_nothing(lamp, tmp_path, capsys)
         ((lamp, "--size", 0), "size=0 texels"),
         ((lamp, "--front", "sideways", "--size", 32), "sideways"),
         ((lamp, "--maps", tmp_path), "no albedo.png"),
-        ((lamp, "--maps", tmp_path / "maps", "--size", 64), "--size 64 is not the 32 of the maps"),
+        ((lamp, "--maps", tmp_path / "maps", "--size", 64), "have 32 texels, not 64"),
     ]
     for (mesh, *more), sentence in cases:
         assert run(mesh, tmp_path / "out", *more) == 2
@@ -108,3 +108,58 @@ def test_the_mesh_itself_is_never_overwritten(lamp, tmp_path, capsys):
     assert run(same, tmp_path, "--size", 32) == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert same.read_bytes() == before and listing(tmp_path) == ["lamp.glb"]
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A mesh without texture coordinates: its atlas depends on how it is made."""
+    import trimesh
+
+    path = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=2).export(path)
+    return path
+
+
+def test_maps_only_fit_the_atlas_that_they_were_made_for(bare, tmp_path, capsys):
+    made = tmp_path / "made"
+    assert run(bare, made, "--size", 64) == 0
+    assert run(bare, tmp_path / "again", "--maps", made / "maps") == 0, "the size is that of the maps"
+    assert run(made / "ball.glb", tmp_path / "kept", "--maps", made / "maps") == 0, "the GLB holds the atlas"
+    big = tmp_path / "big"
+    write_maps_png(big, painted(128))
+    (big / "atlas.json").write_bytes((made / "maps" / "atlas.json").read_bytes())
+    capsys.readouterr()
+    assert run(bare, tmp_path / "no", "--maps", big) == 2
+    assert "were made for another atlas" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_prepared_folder_is_exported_on_its_own_atlas(bare, tmp_path):
+    from castex.cli import main
+
+    prepared = tmp_path / "prepared"
+    common = ["--rewrap", "--size", "64", "--up=+z", "--front=-y"]
+    assert main(["prepare", str(bare), "--output", str(prepared), *common]) == 0
+    assert run(prepared, tmp_path / "out", "--size", 32) == 0
+    assert listing(tmp_path / "out") == [*(f"maps/{name}" for name in MAPS), "prepared.glb"]
+    assert run(prepared, tmp_path / "worn", "--maps", tmp_path / "out" / "maps") == 0
+    assert run(bare, tmp_path / "same", "--rewrap", "--up=+z", "--front=-y", "--size", 64) == 0
+
+
+def test_missing_maps_are_written_beside_painted_ones(lamp, tmp_path):
+    output = tmp_path / "out"
+    assert run(lamp, output, "--size", 32) == 0
+    for name in ("roughness", "metallic", "normal"):
+        (output / "maps" / f"{name}.png").unlink()
+    painted_albedo = (output / "maps" / "albedo.png").read_bytes()
+    assert run(lamp, output, "--maps", output / "maps", "--format", "obj") == 0
+    assert (output / "maps" / "albedo.png").read_bytes() == painted_albedo
+    assert set(MAPS) == {path.name for path in (output / "maps").iterdir()}
+
+
+def test_huge_maps_are_refused_before_they_are_decoded(lamp, tmp_path, capsys):
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    Pillow.new("L", (9000, 9000)).save(folder / "albedo.png")
+    assert run(lamp, tmp_path / "out", "--maps", folder) == 2
+    assert "9000 x 9000" in capsys.readouterr().err

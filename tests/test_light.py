@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -144,6 +145,9 @@ def test_a_light_survives_its_file(stream, tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"junk")
     with pytest.raises(InputError, match="no prefiltered light"):
         read_light(tmp_path / "no.safetensors")
+    write_light(tmp_path / "odd.safetensors", dataclasses.replace(light, specular=light.specular[::-1]))
+    with pytest.raises(InputError, match="levels are odd"):
+        read_light(tmp_path / "odd.safetensors")
 
 
 def test_the_real_panoramas_have_their_published_brightness(shared):

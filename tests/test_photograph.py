@@ -80,6 +80,19 @@ def test_a_gif_has_all_frames():
         film.gif_bytes([])
 
 
+def test_the_gif_is_there_whatever_ffmpeg_does(mug, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("castex.cli.render.FRAMES", 3)
+    monkeypatch.setattr(film.shutil, "which", lambda _: "/usr/bin/ffmpeg")
+
+    def hang(command, **kwargs):
+        raise subprocess.TimeoutExpired(command, kwargs["timeout"])
+
+    monkeypatch.setattr(film.subprocess, "run", hang)
+    assert render(mug, tmp_path, "--turntable") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["turntable.gif"]
+    assert "ffmpeg could not write" in capsys.readouterr().err
+
+
 def test_mp4_only_where_ffmpeg_is(tmp_path, monkeypatch):
     monkeypatch.setattr(film.shutil, "which", lambda _: None)
     assert not film.write_mp4(tmp_path / "a.mp4", frames(2))
@@ -146,6 +159,28 @@ def test_render_makes_a_turntable_and_the_evaluation_views(mug, tmp_path, monkey
     assert len(list((tmp_path / "out").glob("view_*.png"))) == 20
 
 
+def test_render_wears_exported_maps_on_their_own_atlas(tmp_path):
+    """A mesh without texture coordinates, several sizes: the picture is that of the GLB."""
+    import trimesh
+
+    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "ball.ply")
+    made, common = tmp_path / "made", ["--views", "1", "--cache", str(tmp_path / "cache"), "--size", "64"]
+    colours = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
+    assert main(["export", str(tmp_path / "ball.ply"), "--size", "128", "--output", str(made)]) == 0
+    Pillow.fromarray(colours).save(made / "maps" / "albedo.png")
+    worn = ["--maps", str(made / "maps")]
+    assert main(["export", str(made / "ball.glb"), *worn, "--output", str(tmp_path / "glb")]) == 0
+    shown = []
+    for mesh, options in ((tmp_path / "ball.ply", worn), (tmp_path / "glb" / "ball.glb", ["--atlas", "128"])):
+        output = tmp_path / f"shown{len(shown)}"
+        assert main(["render", str(mesh), *options, *common, "--output", str(output)]) == 0
+        with Pillow.open(output / "view_000.png") as opened:
+            shown.append(np.asarray(opened).astype(float))
+    assert np.ptp(shown[0]) > 100
+    # 30 dB: seams apart (one is padded, the other not), the same picture; on another atlas it is 8 dB.
+    assert np.square(shown[0] - shown[1]).mean() < 255**2 / 10**3
+
+
 def test_render_wears_given_maps(mug, tmp_path):
     from castex.maps_png import write_maps_png
 
@@ -163,6 +198,9 @@ def test_render_wears_given_maps(mug, tmp_path):
         (["--light", "moon"], "no generated panorama 'moon'"),
         (["--hdri", "missing.hdr"], "no panorama at missing.hdr"),
         (["--front", "up"], "up"),
+        (["--light-rotation", "inf"], "--light-rotation is inf"),
+        (["--azimuth", "nan"], "--azimuth is nan"),
+        (["--views", "1000", "--size", "2000"], "for 1000 views; choose at most"),
     ],
 )
 def test_render_refuses_in_one_sentence(mug, tmp_path, capsys, options, reason):

@@ -59,6 +59,20 @@ def test_obj_materials_groups_and_pictures(tmp_path):
     assert len(scene.notes) == 2
 
 
+def test_obj_material_files_are_one_name_or_a_list(tmp_path):
+    (tmp_path / "my red.mtl").write_text("newmtl red\nKd 1 0 0\n")
+    (tmp_path / "my").write_text("newmtl red\nKd 0 0 1\n")
+    (tmp_path / "b.mtl").write_text("newmtl green\nKd 0 1 0\n")
+    faces = f"{SQUARE}usemtl red\nf 1 2 3\nusemtl green\nf 1 3 4\n"
+    scene = load(tmp_path, "a.obj", f"mtllib my red.mtl\nmtllib b.mtl no.mtl\nmtllib not here.mtl\n{faces}")
+    assert [material.albedo for material in scene.materials] == [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
+    missing = [note.split("'")[1] for note in scene.notes]
+    assert missing == ["no.mtl", "not here.mtl"]
+    long = " ".join(f"{k:03}.mtl" for k in range(50))
+    (tmp_path / "049.mtl").write_text("newmtl red\nKd 0.5 0 0\n")
+    assert load(tmp_path, "b.obj", f"mtllib {long}\n{faces}").materials[0].albedo == (0.5, 0.0, 0.0)
+
+
 def test_obj_exponent_and_height_map(tmp_path):
     (tmp_path / "h.png").write_bytes(png(np.full((4, 4, 3), 9, np.uint8)))
     (tmp_path / "a.mtl").write_text("newmtl m\nNs 250\nmap_Bump h.png\nmap_Kd none.png\n")

@@ -21,7 +21,7 @@ from jaxtyping import Bool
 from castex import __version__
 from castex.bake import atlas, dilated
 from castex.errors import InputError
-from castex.files import atomic_path, write_together
+from castex.files import atomic_path, json_text, read_json, write_together
 from castex.glb import Geometry, Pictures, glb_bytes
 from castex.maps import TextureMaps
 from castex.maps_png import encoded, map_files, packed, raster_png
@@ -29,6 +29,9 @@ from castex.mesh import Mesh
 from castex.scene import Attribution
 
 GENERATOR = f"castex {__version__}"
+ATLAS = "atlas.json"
+# Text formats round texture coordinates.
+SAME_ATLAS = 1e-4
 # Unit vectors in float32 are far better than this.
 LENGTH_TOLERANCE = 1e-3
 # Measured with Blender 3.4 and 5.0; in the GLB all of this is right by itself.
@@ -71,7 +74,8 @@ def export_obj(
 ) -> None:
     """Write `stem`.obj, `stem`.mtl and maps/*.png together; the arguments are those of `export_glb`."""
     ready = portable(mesh, maps, filled)
-    write_together(folder, map_folder(ready) | obj_files(mesh, attribution=attribution, stem=stem))
+    files = map_folder(mesh, ready) | obj_files(mesh, attribution=attribution, stem=stem)
+    write_together(folder, files)
 
 
 def portable(mesh: Mesh, maps: TextureMaps, filled: Filled | None = None) -> TextureMaps:
@@ -205,9 +209,37 @@ def _line(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
-def map_folder(ready: TextureMaps) -> dict[str, bytes]:
-    """maps/*.png for maps that `portable` made, by name."""
-    return {f"maps/{name}": content for name, content in map_files(ready).items()}
+def map_folder(mesh: Mesh, ready: TextureMaps) -> dict[str, bytes]:
+    """maps/*.png for maps that `portable` made, by name, and maps/atlas.json, which says for which atlas."""
+    files = {f"maps/{name}": content for name, content in map_files(ready).items()}
+    return {**files, f"maps/{ATLAS}": json_text(atlas_signature(mesh)).encode()}
+
+
+def atlas_signature(mesh: Mesh) -> dict[str, float]:
+    """Numbers that tell one layout of texture coordinates from another, whatever the order of vertices."""
+    uv = mesh.v_texcoord.double()[mesh.t_vertex_idx].cpu()
+    u, v = uv.unbind(-1)
+    d1, d2 = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    area = (d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]).abs().sum() / 2
+    moments = {"u": u, "v": v, "uu": u * u, "vv": v * v, "uv": u * v}
+    means = {name: round(float(values.mean()), 6) for name, values in moments.items()}
+    return {"triangles": float(len(uv)), "area": round(float(area), 6), **means}
+
+
+def check_atlas(folder: Path, mesh: Mesh) -> None:
+    """Compare the atlas of maps that `map_folder` wrote with the mesh's; maps from elsewhere say nothing.
+
+    InputError when they differ: the texture would lie on other triangles.
+    """
+    if not (folder / ATLAS).is_file():
+        return
+    stated, own = read_json(folder / ATLAS), atlas_signature(mesh)
+    same = isinstance(stated, dict) and stated.keys() == own.keys()
+    if not same or any(abs(stated[name] - own[name]) > SAME_ATLAS for name in own):
+        raise InputError(
+            f"the maps of {folder} were made for another atlas than that of the mesh; give the GLB that was "
+            "written with them, or the options of that time"
+        )
 
 
 def obj_files(mesh: Mesh, *, attribution: Attribution, stem: str) -> dict[str, bytes]:

@@ -61,7 +61,14 @@ def write_mp4(path: Path, frames: list[Image], fps: int = 20) -> bool:
     ]
     with atomic_path(path) as partial:
         command = [ffmpeg, "-y", "-loglevel", "error", *source, *target, str(partial)]
-        done = subprocess.run(command, input=raw, capture_output=True, check=False, timeout=ENCODING_LIMIT_S)
+        try:
+            done = subprocess.run(
+                command, input=raw, capture_output=True, check=False, timeout=ENCODING_LIMIT_S
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise InputError(
+                f"ffmpeg could not write {path} ({error}); the GIF holds the same frames"
+            ) from error
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise InputError(f"ffmpeg could not write {path} ({reason[0]}); the GIF holds the same frames")

@@ -161,9 +161,14 @@ def read_light(path: Path) -> EnvironmentLight:
     try:
         tensors = load_file(path)
         levels = [tensors[f"specular_{k}"] for k in range(len(tensors) - 2)]
-        return EnvironmentLight(tensors["diffuse"], tuple(levels), tensors["brdf"])
+        light = EnvironmentLight(tensors["diffuse"], tuple(levels), tensors["brdf"])
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{path} is no prefiltered light ({error}); delete it and run again") from error
+    sides = [SMALLEST_SIDE << k for k in reversed(range(len(levels)))]
+    cubes = [(light.diffuse, SMALLEST_SIDE), *zip(levels, sides, strict=True)]
+    if len(levels) < 2 or any(cube.shape != (6, side, side, 3) for cube, side in cubes):
+        raise InputError(f"{path} is no prefiltered light (its levels are odd); delete it and run again")
+    return light
 
 
 def cached_light(

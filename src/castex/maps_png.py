@@ -15,9 +15,11 @@ from torch import Tensor
 from castex.errors import InputError
 from castex.files import write_together
 from castex.maps import TextureMaps, grey_maps, linear_to_srgb, srgb_to_linear
-from castex.picture import png_bytes, read_picture
+from castex.picture import picture_sides, png_bytes, read_picture
 
 NAMES = ("albedo", "roughness", "metallic", "normal")
+# The largest atlas that `prepare` makes.
+LARGEST_SIDE = 4096
 # Grey channels may differ by one step of 8 bits: some programs dither.
 GREY_TOLERANCE = 1.5 / 255
 
@@ -88,7 +90,10 @@ def read_maps_png(folder: Path) -> TextureMaps:
 
 def _raster(folder: Path, name: str) -> Float[Tensor, "height width 3"]:
     path = folder / f"{name}.png"
-    raster = read_picture(path)[0].permute(1, 2, 0).contiguous()
+    width, height = picture_sides(path)
+    if max(width, height) > LARGEST_SIDE:
+        raise InputError(f"{path} is {width} x {height} texels; resize it to at most {LARGEST_SIDE} a side")
+    raster = read_picture(path, smallest=1)[0].permute(1, 2, 0).contiguous()
     spread = (raster.amax(-1) - raster.amin(-1)).max().item()
     if name in ("roughness", "metallic") and spread > GREY_TOLERANCE:
         raise InputError(f"{path} is coloured; give one grey picture per map, not a packed one")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +18,21 @@ from torch import Tensor
 from castex.errors import InputError
 
 Panorama = Float[Tensor, "height width 3"]
-MAX_PIXELS = 8192 * 16384
+MAX_PIXELS = 8192 * 4096
+MAX_RADIANCE_BYTES = 5 * MAX_PIXELS
+MAX_EXR_BYTES_PER_PIXEL = 16
+"""Four channels of float32; whatever a file holds beyond red, green and blue is read as well."""
+LONGEST_RUN = 127
 HEADER_BYTES = 65536
 GENERATED = ("studio", "sky", "sunset")
 GENERATED_HEIGHT = 256
 
 
 def read_panorama(path: Path) -> Panorama:
-    """Read a .hdr or .exr panorama as linear radiance; InputError in one sentence for anything else."""
+    """Read a .hdr or .exr panorama as linear radiance; InputError in one sentence for anything else.
+
+    Size and shape are judged by the header, before memory is taken for the pixels.
+    """
     if not path.is_file():
         raise InputError(f"there is no panorama at {path}; check the path")
     readers = {".hdr": _read_radiance, ".exr": _read_exr}
@@ -32,70 +40,85 @@ def read_panorama(path: Path) -> Panorama:
     if reader is None:
         raise InputError(f"{path} is neither .hdr nor .exr; convert the panorama to one of them")
     pixels = reader(path)
-    height, width = pixels.shape[:2]
+    # NaN compares as false.
+    if not (pixels.min() >= 0 and pixels.max() < np.inf):
+        raise InputError(f"{path} holds negative, NaN or infinite radiance; repair the panorama")
+    return torch.from_numpy(pixels)
+
+
+def _check_size(path: Path, height: int, width: int) -> None:
+    if height <= 0 or width <= 0 or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{path} claims {width} x {height} pixels; give at most {MAX_PIXELS}, such as 8192 x 4096"
+        )
     if width != 2 * height:
         raise InputError(
             f"{path} is {width} x {height}; an equirectangular panorama is twice as wide as high"
         )
-    if not np.isfinite(pixels).all() or pixels.min() < 0:
-        raise InputError(f"{path} holds negative, NaN or infinite radiance; repair the panorama")
-    return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
+
+
+def _check_bytes(path: Path, most: int) -> int:
+    size = path.stat().st_size
+    if size > most:
+        raise InputError(f"{path} has {size} bytes; give a panorama of at most {most} bytes")
+    return size
 
 
 def _read_radiance(path: Path) -> np.ndarray:
     """Radiance RGBE, flat or run-length encoded (Ward 1991); top row first, left column first."""
+    _check_bytes(path, MAX_RADIANCE_BYTES)
     data = path.read_bytes()
     header = re.match(rb"#\?[^\n]*\n(?:[^\n]+\n)*?\n-Y (\d{1,6}) \+X (\d{1,6})\n", data[:HEADER_BYTES])
     if header is None or b"32-bit_rle_rgbe" not in header[0]:
         raise InputError(f"{path} is no Radiance RGBE picture with rows from the top; convert it")
     height, width = int(header[1]), int(header[2])
-    if height * width > MAX_PIXELS or height * width == 0:
-        raise InputError(f"{path} claims {width} x {height} pixels; give between 1 and {MAX_PIXELS}")
+    _check_size(path, height, width)
     try:
-        return _floats(_scanlines(data, header.end(), height, width))
+        return _scanlines(data, header.end(), height, width)
     except (IndexError, ValueError) as error:
         raise InputError(f"{path} is truncated or damaged; download it again") from error
 
 
 def _scanlines(data: bytes, start: int, height: int, width: int) -> np.ndarray:
-    marker = bytes([2, 2, width >> 8, width & 255])
-    if not 8 <= width < 32768 or data[start : start + 4] != marker:
-        flat = np.frombuffer(data, np.uint8, height * width * 4, start)
-        return flat.reshape(height, width, 4)
-    lines = np.empty((height, 4, width), np.uint8)
+    """Float radiance, made row by row; ValueError and IndexError mean that the data are broken."""
+    marker = bytes([2, 2, width >> 8 & 255, width & 255])
+    packed = 8 <= width < 32768 and data[start : start + 4] == marker
+    least = height * (4 + 8 * math.ceil(width / LONGEST_RUN) if packed else 4 * width)
+    if len(data) - start < least:
+        raise ValueError("it is shorter than any picture of its size")
+    lines = np.empty((height, width, 3), np.float32)
     for row in range(height):
-        if data[start : start + 4] != marker:
-            raise ValueError("a scanline does not begin where it should")
-        start += 4
-        for channel in range(4):
-            start = _unpack(data, start, lines[row, channel])
-    return lines.transpose(0, 2, 1)
-
-
-def _unpack(data: bytes, start: int, line: np.ndarray) -> int:
-    """Expand one channel of one scanline into `line`; return where the next one begins."""
-    filled, width = 0, len(line)
-    parts = []
-    while filled < width:
-        count = data[start]
-        if count > 128:
-            parts.append(data[start + 1 : start + 2] * (count - 128))
-            start += 2
+        if packed:
+            if data[start : start + 4] != marker:
+                raise ValueError("a scanline does not begin where it should")
+            planes, start = _unpacked(data, start + 4, width)
+            rgbe = np.frombuffer(planes, np.uint8).reshape(4, width).T
         else:
-            parts.append(data[start + 1 : start + 1 + count])
-            start += 1 + count
-        if count == 0 or not parts[-1]:
-            raise ValueError("a run is empty")
-        filled += len(parts[-1])
-    line[:] = np.frombuffer(b"".join(parts), np.uint8)
-    return start
+            rgbe = np.frombuffer(data, np.uint8, 4 * width, start).reshape(width, 4)
+            start += 4 * width
+        np.multiply(rgbe[:, :3], SCALE[rgbe[:, 3:]], out=lines[row])
+    return lines
 
 
-def _floats(rgbe: np.ndarray) -> np.ndarray:
-    """Mantissas and the shared exponent to radiance; an exponent of 0 is black."""
-    exponent = rgbe[..., 3:].astype(np.int32)
-    scale = np.where(exponent > 0, np.ldexp(np.float32(1), exponent - 136), np.float32(0))
-    return rgbe[..., :3].astype(np.float32) * scale
+SCALE = np.where(np.arange(256) > 0, np.ldexp(np.float32(1), np.arange(256) - 136), np.float32(0))
+"""Factor on the mantissas by their shared exponent; an exponent of 0 is black."""
+
+
+def _unpacked(data: bytes, start: int, width: int) -> tuple[bytearray, int]:
+    """The four channels of one scanline, one after the other, and where the next scanline begins."""
+    planes = bytearray()
+    for end in range(width, 4 * width + 1, width):
+        while len(planes) < end:
+            count = data[start]
+            if count > 128:
+                planes += data[start + 1 : start + 2] * (count - 128)
+                start += 2
+            elif count:
+                planes += data[start + 1 : start + 1 + count]
+                start += 1 + count
+            if not count or start > len(data) or len(planes) > end:
+                raise ValueError("a run is empty, cut off, or longer than its scanline")
+    return planes, start
 
 
 def _read_exr(path: Path) -> np.ndarray:
@@ -103,18 +126,35 @@ def _read_exr(path: Path) -> np.ndarray:
         import OpenEXR
     except ImportError as error:
         raise InputError(f"reading {path} needs OpenEXR; pip install openexr, or give a .hdr file") from error
+    _check_bytes(path, (MAX_EXR_BYTES_PER_PIXEL + 1) * MAX_PIXELS)
     try:
         with OpenEXR.File(str(path), header_only=True) as opened:
-            (left, top), (right, bottom) = opened.header()["dataWindow"]
-        if (int(right) - int(left) + 1) * (int(bottom) - int(top) + 1) > MAX_PIXELS:
-            raise InputError(f"{path} has more than {MAX_PIXELS} pixels; give a smaller panorama")
+            # Closing the file empties its headers.
+            _check_exr(path, [part.header for part in opened.parts])
         with OpenEXR.File(str(path), separate_channels=True) as opened:
             channels = opened.channels()
-            return np.stack([channels[name].pixels.astype(np.float32) for name in "RGB"], axis=-1)
+            shape = channels["R"].pixels.shape
+            pixels = np.empty((*shape, 3), np.float32)
+            for k, name in enumerate("RGB"):
+                if channels[name].pixels.shape != shape:
+                    raise ValueError("its channels differ in size")
+                pixels[..., k] = channels[name].pixels
     except InputError:
         raise
     except Exception as error:  # the binding raises plain and private exceptions alike
         raise InputError(f"{path} cannot be read as an RGB EXR picture ({error}); convert it") from error
+    _check_size(path, *shape)
+    return pixels
+
+
+def _check_exr(path: Path, headers: list[dict[str, Any]]) -> None:
+    if len(headers) != 1:
+        raise InputError(f"{path} has {len(headers)} parts; save the panorama alone, as one part")
+    (left, top), (right, bottom) = headers[0]["dataWindow"]
+    _check_size(path, int(bottom) - int(top) + 1, int(right) - int(left) + 1)
+    names = [channel.name for channel in headers[0]["channels"]]
+    if len(names) > MAX_EXR_BYTES_PER_PIXEL // 4:
+        raise InputError(f"{path} has {len(names)} channels; save it with red, green and blue alone")
 
 
 def generated_panorama(name: str) -> Panorama:

@@ -20,6 +20,7 @@ from castex.shot import Shot
 
 BLACK = torch.zeros(3)
 AIR = 1.03
+LARGEST_RENDER = 4096
 Alpha = Float[Tensor, "views 1 height width"]
 
 
@@ -36,7 +37,9 @@ def photographs(
 
     Each pixel is the mean of `supersample`^2 samples of linear light, clamped to [0, 1] *before* the mean, so
     that a single bright sample does not make an edge pixel white; the background is linear light too.
+    Large pictures get fewer samples, to stay within 2 GB.
     """
+    supersample = max(1, min(supersample, LARGEST_RENDER // size))
     renderer = MeshRenderer(mesh, light, size * supersample)
     alone = dataclasses.replace(shot, background=BLACK)
     for view in range(len(shot)):

@@ -26,19 +26,20 @@ SMALLEST_SIDE = 8
 PLAIN_MODES = {"1", "L", "LA", "RGB", "RGBA", "I;16", "F"}
 
 
-def read_picture(path: Path) -> Image:
+def read_picture(path: Path, *, smallest: int = SMALLEST_SIDE) -> Image:
     """Read an image file as `1 3 height width` in [0, 1].
 
     Grey pictures are repeated to three channels; alpha is composited on white, as the paper's metrics do;
     8- and 16-bit integers are divided by their largest value; floating-point files must lie in [0, 1];
-    a camera's note on orientation is followed. Raises InputError in one sentence for anything else.
+    a camera's note on orientation is followed. `smallest` is the least that a side may have. Raises
+    InputError in one sentence for anything else.
     """
-    pixels = _decode(path)
+    pixels = _decode(path, smallest)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
         raise InputError(f"{path} has shape {pixels.shape}; give one grey, RGB or RGBA picture")
-    _check_sides(path, *pixels.shape[:2])
+    _check_sides(path, pixels.shape[0], pixels.shape[1], smallest)
     values = _unit_range(pixels, path)
     if values.shape[2] in (2, 4):
         alpha = values[..., -1:]
@@ -46,12 +47,13 @@ def read_picture(path: Path) -> Image:
     return torch.from_numpy(values).permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(path: Path, smallest: int) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"there is no picture at {path}; check the path")
     try:
         # Pillow cannot hold 16-bit or floating-point colour, which TIFF files have.
-        return _decode_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _decode_plain(path)
+        tiff = path.suffix.lower() in (".tif", ".tiff")
+        return (_decode_tiff if tiff else _decode_plain)(path, smallest)
     except InputError:
         raise
     except Exception as error:  # decoders raise whatever they like on broken bytes
@@ -59,24 +61,24 @@ def _decode(path: Path) -> np.ndarray:
         raise InputError(f"{path} cannot be read as a picture: {reason}") from error
 
 
-def _decode_plain(path: Path) -> np.ndarray:
+def _decode_plain(path: Path, smallest: int) -> np.ndarray:
     from PIL import Image as Pillow
     from PIL import ImageOps
 
     with Pillow.open(path) as opened:
-        _check_sides(path, opened.height, opened.width)
+        _check_sides(path, opened.height, opened.width, smallest)
         upright = ImageOps.exif_transpose(opened)
         if upright.mode not in PLAIN_MODES:
             upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         return np.asarray(upright)
 
 
-def _decode_tiff(path: Path) -> np.ndarray:
+def _decode_tiff(path: Path, smallest: int) -> np.ndarray:
     from tifffile import PHOTOMETRIC, TiffFile
 
     with TiffFile(path) as opened:
         page = opened.pages.first
-        _check_sides(path, page.imagelength, page.imagewidth)
+        _check_sides(path, page.imagelength, page.imagewidth, smallest)
         if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
             raise InputError(
                 f"{path} stores {PHOTOMETRIC(page.photometric).name} colours; save it as grey or RGB"
@@ -84,13 +86,13 @@ def _decode_tiff(path: Path) -> np.ndarray:
         return np.asarray(page.asarray())
 
 
-def _check_sides(path: Path, height: int, width: int) -> None:
+def _check_sides(path: Path, height: int, width: int, smallest: int) -> None:
     if height * width > MAX_PIXELS:
         raise InputError(f"{path} is {width} x {height} pixels; give at most {MAX_PIXELS} pixels")
-    if min(height, width) < SMALLEST_SIDE:
+    if min(height, width) < smallest:
+        why = ", the stride of the autoencoder" if smallest == SMALLEST_SIDE else ""
         raise InputError(
-            f"{path} is {width} x {height} pixels; "
-            f"both sides must be at least {SMALLEST_SIDE} pixels, the stride of the autoencoder"
+            f"{path} is {width} x {height} pixels; both sides must be at least {smallest} pixels{why}"
         )
 
 
@@ -108,6 +110,17 @@ def _unit_range(pixels: np.ndarray, path: Path) -> np.ndarray:
             f"{path} holds values from {pixels.min():.3g} to {pixels.max():.3g}; scale them to [0, 1]"
         )
     return pixels.astype(np.float32)
+
+
+def picture_sides(path: Path) -> tuple[int, int]:
+    """Width and height from the header alone; InputError when there is none."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path) as opened:
+            return opened.width, opened.height
+    except Exception as error:  # decoders raise whatever they like on broken bytes
+        raise InputError(f"{path} cannot be read as a picture; check the file") from error
 
 
 def square(picture: Image, size: int) -> Float[Tensor, "views 3 side side"]:

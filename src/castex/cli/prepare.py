@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from castex.cli._mesh import add_axes
+
 if TYPE_CHECKING:
     from castex.scene import Scene
     from castex.settings.assets import PrepareSettings
@@ -29,14 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time-limit", type=float, default=45.0, metavar="SECONDS",
         help="for xatlas; then a box projection is used (default 45)",
     )  # fmt: skip
-
-
-def add_axes(parser: argparse.ArgumentParser) -> None:
-    """The two axes of the file that say how the object stands."""
-    parser.add_argument(
-        "--front", default="+z", help="axis that the front faces, as in --front=-x (default +z)"
-    )
-    parser.add_argument("--up", default="+y", help="axis that points up (default +y)")
 
 
 def run(arguments: argparse.Namespace) -> None:

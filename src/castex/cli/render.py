@@ -12,18 +12,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from castex.cli._mesh import add_mesh_arguments, atlas_size, fitted, given_maps, opened
+
 if TYPE_CHECKING:
     from castex.light import EnvironmentLight
     from castex.mesh import Mesh
+    from castex.protocols import Image
     from castex.shot import Shot
 
 FRAMES = 60
+ATLAS = 1024
+# All views are held until they are written together: 0.8 GB.
+MOST_PIXELS = 2**26
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("mesh", type=Path, metavar="MESH", help="glb, gltf, obj, ply or stl")
+    add_mesh_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the pictures")
-    parser.add_argument("--maps", type=Path, metavar="DIR", help="folder with albedo.png, roughness.png, ...")
     parser.add_argument("--hdri", type=Path, metavar="FILE", help=".hdr or .exr panorama")
     parser.add_argument("--light", default="studio", help="studio, sky or sunset, without --hdri (studio)")
     parser.add_argument("--intensity", type=float, default=1.0, help="factor on the light (1)")
@@ -39,36 +44,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--azimuth", type=float, default=30.0, metavar="DEGREES", help="of the first one (30)"
     )
     parser.add_argument("--size", type=int, default=512, help="side of the pictures in pixels (512)")
-    parser.add_argument("--atlas", type=int, default=1024, help="side of the baked maps in texels (1024)")
+    parser.add_argument("--atlas", type=int, help="side of the atlas in texels (1024, or that of --maps)")
     parser.add_argument("--transparent", action="store_true", help="alpha instead of a white background")
-    parser.add_argument("--front", default="+z", help="axis that the front faces, as in --front=-x (+z)")
-    parser.add_argument("--up", default="+y", help="axis that points up (+y)")
     parser.add_argument("--cache", type=Path, help="folder for prefiltered lights (~/.cache/castex)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from castex.export import swapped_normals
     from castex.files import write_together
-    from castex.film import gif_bytes, write_mp4
+    from castex.film import gif_bytes
     from castex.maps import grey_maps
-    from castex.maps_png import read_maps_png
     from castex.photograph import photographs, sheet, straight
     from castex.picture import png_bytes
-    from castex.prepare import prepare
     from castex.progress import Progress
-    from castex.scene_file import load_scene
 
     _check(arguments)
-    given = read_maps_png(arguments.maps) if arguments.maps is not None else None
-    made = prepare(load_scene(arguments.mesh), front=arguments.front, up=arguments.up, size=arguments.atlas)
-    own = made.maps or grey_maps(arguments.atlas)
-    maps = own if given is None else swapped_normals(made.mesh, given)
+    given = given_maps(arguments)
+    size = atlas_size(arguments, given, arguments.atlas, ATLAS)
+    made = opened(arguments, size)
+    own = made.maps or grey_maps(size)
+    maps = own if given is None else fitted(arguments, made, given)
     light = _light(arguments)
     shot = _shot(arguments, made.mesh)
     progress = Progress("views", len(shot))
     pictures, files = [], {}
-    views = photographs(made.mesh, maps, light, shot, size=arguments.size)
-    for index, (picture, alpha) in enumerate(views):
+    for index, (picture, alpha) in enumerate(photographs(made.mesh, maps, light, shot, size=arguments.size)):
         pictures.append(picture)
         if not arguments.turntable:
             shown = straight(picture, alpha, shot.background) if arguments.transparent else picture
@@ -76,13 +75,29 @@ def run(arguments: argparse.Namespace) -> None:
         progress.update(index + 1)
     if arguments.turntable:
         files["turntable.gif"] = gif_bytes(pictures)
-        if not write_mp4(arguments.output / "turntable.mp4", pictures):
-            print("ffmpeg is not installed: turntable.mp4 is not written", file=sys.stderr)
     else:
         files["sheet.png"] = png_bytes(sheet(pictures, columns=min(len(pictures), 5)))
     write_together(arguments.output, files)
     for name in files:
         print(arguments.output / name)
+    if arguments.turntable:
+        _film(arguments.output / "turntable.mp4", pictures)
+
+
+def _film(path: Path, pictures: list[Image]) -> None:
+    """The MP4 is an extra: whatever ffmpeg does, the GIF is there already."""
+    from castex.errors import InputError
+    from castex.film import write_mp4
+
+    try:
+        made = write_mp4(path, pictures)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return
+    if made:
+        print(path)
+    else:
+        print(f"ffmpeg is not installed: {path.name} is not written", file=sys.stderr)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -92,11 +107,18 @@ def _check(arguments: argparse.Namespace) -> None:
         ("views", 1, 1000),
         ("size", 8, 4096),
         ("elevation", -90, 90),
+        ("azimuth", -1e6, 1e6),
+        ("light_rotation", -1e6, 1e6),
         ("intensity", 0, 1e6),
     ):
         value = getattr(arguments, name)
         if not low <= value <= high:
-            raise InputError(f"--{name} is {value:g}; choose between {low:g} and {high:g}")
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} is {value:g}; choose between {low:g} and {high:g}")
+    views = 20 if arguments.evaluation else FRAMES if arguments.turntable else arguments.views
+    if views * arguments.size**2 > MOST_PIXELS:
+        most = int((MOST_PIXELS / views) ** 0.5)
+        raise InputError(f"--size is {arguments.size} for {views} views; choose at most {most}")
 
 
 def _shot(arguments: argparse.Namespace, mesh: Mesh) -> Shot:

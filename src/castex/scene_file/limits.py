@@ -13,8 +13,8 @@ class Limits:
     """Bytes of the mesh and of all files that it refers to, together."""
     json_items: int = 4_000_000
     """Objects, lists and list entries of a glTF's JSON."""
-    triangles: int = 5_000_000
-    """Triangles of the flattened scene, instances counted."""
+    triangles: int = 2_000_000
+    """Triangles of the flattened scene, instances counted: what `prepare` manages in a minute and 2 GB."""
     picture_pixels: int = 2**26
     """Pixels of one picture as its header states them (8192 x 8192)."""
     picture_side: int = 4096

@@ -26,6 +26,8 @@ ROUGHNESS_MAPS, METALLIC_MAPS = ("map_pr", "map_ns"), ("map_pm", "map_refl")
 NORMAL_MAPS = ("norm", "map_kn", "map_bump", "bump")
 LARGEST_EXPONENT = 1000.0
 MOST_MATERIALS = 100_000
+MOST_LIBRARIES = 1000
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,38 @@ class Library:
         self._nearby = nearby
         self._pictures = pictures
         self._stated: dict[str, _Stated] = {}
+        self._there: dict[str, bool] = {}
+        self._parsed: dict[int, bytes] = {}
         self.notes: dict[str, None] = {}
 
-    def read(self, name: str) -> None:
-        """Read one .mtl file beside the OBJ."""
-        content = self._nearby.file(name)
-        if content is None:
-            self.notes[f"the material file {shorten(name)!r} is missing, so materials are plain"] = None
+    def read(self, stated: str) -> None:
+        """Read what a `mtllib` line names, beside the OBJ: one file, spaces in its name or not, or several.
+
+        A file is read once, however often and under however many spellings it is named.
+        """
+        words = stated.split()
+        # No file has a longer name, so a longer line is a list.
+        is_list = len(words) > 1 and len(stated.encode()) > LONGEST_NAME
+        if not is_list and self._take(stated):
             return
+        missing = [word for word in words if not self._take(word)] if len(words) > 1 else [stated]
+        for name in [stated] if missing == words else missing:
+            self.notes[f"the material file {shorten(name)!r} is missing, so materials are plain"] = None
+
+    def _take(self, name: str) -> bool:
+        """Whether there is such a file; it is parsed if it was not yet."""
+        if name not in self._there:
+            if len(self._there) == MOST_LIBRARIES:
+                raise InputError(f"it names more than {MOST_LIBRARIES} material files; put them into one")
+            content = self._nearby.file(name)
+            self._there[name] = content is not None
+            # `Nearby` gives the same object for the same file, which stays itself while it is kept here.
+            if content is not None and id(content) not in self._parsed:
+                self._parsed[id(content)] = content
+                self._parse(name, content)
+        return self._there[name]
+
+    def _parse(self, name: str, content: bytes) -> None:
         stated = _Stated()
         for line in content.decode("utf-8", errors="replace").splitlines():
             key, _, rest = line.strip().partition(" ")
