@@ -7,12 +7,14 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from castex import files
 from castex.errors import InputError
 from castex.files import (
     atomic_path,
@@ -89,10 +91,46 @@ def test_a_kill_in_the_middle_leaves_the_old_bytes(tmp_path):
 
 
 def test_another_process_that_is_still_writing_is_left_alone(tmp_path):
-    theirs = tmp_path / f".a.{os.getppid()}.partial.txt"
-    theirs.write_text("half")
+    with atomic_path(tmp_path / "a.txt") as partial:
+        partial.write_text("whole")
+        alive = partial.with_name(partial.name.replace(str(os.getpid()), str(os.getppid())))
+        alive.write_text("half")
     write_text(tmp_path / "a.txt", "whole")
-    assert theirs.exists()
+    assert alive.exists()
+
+
+def test_another_host_is_left_alone(tmp_path, monkeypatch):
+    """Of two hosts that share a folder, each judges its own processes alone; equal ids do not collide."""
+    path = tmp_path / "a.txt"
+    names = []
+    for name in ("one", "two"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        files._host.cache_clear()
+        with atomic_path(path) as partial:
+            partial.write_text(name)
+        names.append(partial.name)
+        assert name not in partial.name.replace("txt", ""), "no host is named"
+    assert names[0] != names[1] and all(name.endswith(f"-{os.getpid()}.partial.txt") for name in names)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    theirs, ours = (tmp_path / name.replace(str(os.getpid()), str(dead.pid)) for name in names)
+    for debris in (theirs, ours):
+        debris.write_text("half")
+    write_text(path, "whole")
+    assert theirs.exists() and not ours.exists()
+    files._host.cache_clear()
+
+
+def test_a_host_is_told_apart_after_it_was_started_anew(tmp_path, monkeypatch):
+    tokens = set()
+    for boot in ("one", "two", None):
+        monkeypatch.setattr(files, "BOOT", tmp_path / str(boot))
+        if boot is not None:
+            (tmp_path / boot).write_text(boot)
+        files._host.cache_clear()
+        tokens.add(files._host())
+    files._host.cache_clear()
+    assert len(tokens) == 3 and all(len(token) == 8 for token in tokens)
 
 
 def test_several_files_change_together_or_not_at_all(tmp_path):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from castex.errors import InputError
-from castex.files import read_text
+from castex.files import read_text, sha256, write_text
 from castex.scene import Attribution
 from castex.settings.assets import AssetsSettings, Split
 from castex.settings.base import Name, Settings, Sha256
@@ -102,6 +102,27 @@ def _row(path: Path, number: int, cells: list[str]) -> AssetRow:
         column = ".".join(map(str, fault["loc"])) or "row"
         value = repr(fault["input"])[:80] if fault["loc"] else repr(cells[0])
         raise InputError(f"{where}: {column}: {fault['msg']} (got {value})") from error
+
+
+def record_files(path: Path, folder: Path) -> list[str]:
+    """Write hash and size of the generated meshes of `folder` into their rows; return the assets that changed.
+
+    Nothing else of the sheet is touched, and nothing is written where all is right already.
+    """
+    read_sheet(path)
+    lines = [line.split("\t") for line in read_text(path).splitlines()]
+    source, digest, size = (COLUMNS.index(name) for name in ("source", "sha256", "bytes"))
+    changed = []
+    for cells in lines[1:]:
+        mesh = folder / f"{cells[0]}.glb"
+        if cells[source] == "mini" and mesh.is_file():
+            known = [sha256(mesh), str(mesh.stat().st_size)]
+            if [cells[digest], cells[size]] != known:
+                cells[digest], cells[size] = known
+                changed.append(cells[0])
+    if changed:
+        write_text(path, "".join("\t".join(cells) + "\n" for cells in lines))
+    return changed
 
 
 def chosen(rows: Sequence[AssetRow], settings: AssetsSettings) -> tuple[AssetRow, ...]:

@@ -193,7 +193,10 @@ def _generated(rows: Sequence[AssetRow], folder: Path) -> Finding:
         return Finding("missing", subject, f"there is no {folder / SUMS}", remedy)
     sums = read_sums(folder)
     names = [f"{row.asset}.glb" for row in rows]
-    bad = [name for name in names if not (folder / name).is_file() or sha256(folder / name) != sums.get(name)]
+    right = {f"{row.asset}.glb": {sums.get(f"{row.asset}.glb"), row.sha256} - {None} for row in rows}
+    bad = [
+        name for name in names if not (folder / name).is_file() or {sha256(folder / name)} != right[name]
+    ]
     detail = f"{len(names) - len(bad)} of {len(names)} checked in {folder}"
     return _judged(not bad, subject, detail + (f"; wrong or absent: {bad[0]}" if bad else ""), remedy)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,10 @@ from castex.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+PROCESSES = Path("/proc/self/ns/pid")
 
 
 @contextmanager
@@ -27,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
         _sync(partial)
@@ -39,11 +45,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed processes left of earlier attempts to write `path`."""
-    for debris in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
-        pid = debris.name.removeprefix(f".{path.stem}.").split(".")[0]
+    """Remove what killed processes of this host left of earlier attempts to write `path`."""
+    stem, suffix = glob.escape(path.stem), glob.escape(path.suffix)
+    for debris in path.parent.glob(f".{stem}.{_host()}-*.partial{suffix}"):
+        pid = debris.name.removeprefix(f".{path.stem}.{_host()}-").split(".")[0]
         if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
             debris.unlink(missing_ok=True)
+
+
+@functools.cache
+def _host() -> str:
+    """Eight digits for this host since it was started: process ids mean something only together with them.
+
+    Several hosts may write into one folder, and containers of one host may count processes apart.
+    """
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # Linux alone has them
+        parts.append(BOOT.read_text(encoding="ascii"))
+    with suppress(OSError):
+        parts.append(str(PROCESSES.readlink()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
 def _alive(pid: int) -> bool:

@@ -15,12 +15,12 @@ from castex.maps import TextureMaps
 from castex.mesh import Mesh, with_tangents
 from castex.repair import repaired
 from castex.scene import Attribution, Material, Scene
+from castex.settings.assets import LARGEST_ATLAS, SMALLEST_ATLAS
 from castex.surface import Surface, merged, rotation
 from castex.uv.choice import Layout, choose
 from castex.uv.report import uv_report
 from castex.uv.unwrap import FACE_LIMIT, unwrap
 
-SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
 LARGEST_LAYOUT = 2048
 """xatlas packs on a grid of this many texels at most; a finer one takes longer and fits no more."""
 PADDING = 2
@@ -56,8 +56,8 @@ def prepare(
     `time_limit_s` seconds, and a box projection stands in for it. InputError in one sentence for anything
     that cannot be textured.
     """
-    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
-        raise InputError(f"size={size} texels; choose between {SMALLEST_SIZE} and {LARGEST_SIZE}")
+    if not SMALLEST_ATLAS <= size <= LARGEST_ATLAS:
+        raise InputError(f"size={size} texels; choose between {SMALLEST_ATLAS} and {LARGEST_ATLAS}")
     turn = rotation(front, up)
     mended, repair = repaired(scene)
     surface = merged(mended, turn)

@@ -18,22 +18,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--vae", type=Path, help="trained model folder with its yardstick")
     source.add_argument("--meshes", type=Path, help="folder that the rule make_meshes wrote")
     parser.add_argument("--output", type=Path, required=True, help="folder to ship into, under data/mini")
+    parser.add_argument(
+        "--sheet", type=Path, default=Path("data/assets.tsv"), help="asset sheet that states the meshes' hashes"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     if arguments.vae is not None:
         _ship_vae(arguments.vae, arguments.output)
     else:
-        _ship_meshes(arguments.meshes, arguments.output)
+        _ship_meshes(arguments.meshes, arguments.output, arguments.sheet)
 
 
-def _ship_meshes(source: Path, output: Path) -> None:
+def _ship_meshes(source: Path, output: Path, sheet: Path) -> None:
+    from castex.assets import read_sheet, record_files
     from castex.errors import WeightsError
     from castex.files import copy
     from castex.training.shapes import NAMES, build
     from castex.training.shapes.glb import glb_bytes
     from castex.weights import SUMS, verify
 
+    read_sheet(sheet)
     found = set(verify(source).files)
     wanted = {f"{name}.glb" for name in NAMES}
     if found != wanted:
@@ -44,7 +49,9 @@ def _ship_meshes(source: Path, output: Path) -> None:
             raise WeightsError(f"{source}/{name}.glb was made by other code; run `make_meshes` again")
     for name in (*sorted(wanted), SUMS):
         copy(source / name, output / name)
-    print(f"shipped {len(wanted)} meshes to {output}")
+    changed = record_files(sheet, output)
+    news = f"new hashes of {', '.join(changed)}" if changed else "the same hashes as before"
+    print(f"shipped {len(wanted)} meshes to {output}; {news} in {sheet}")
 
 
 def _ship_vae(source: Path, output: Path) -> None:

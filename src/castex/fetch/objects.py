@@ -22,13 +22,21 @@ LEDGER = ("asset", "uid", "title", "author", "licence", "page", "bytes", "sha256
 
 
 def fetch_bundled(row: AssetRow, folder: Path) -> dict[str, Any]:
-    """The lock of a generated mesh that ships with the package, compared with its folder's SHA256SUMS."""
+    """The lock of a generated mesh that ships with the package, compared with SHA256SUMS and the sheet.
+
+    InputError when the file, the record of its folder, and what the sheet knows do not agree.
+    """
     name = f"{row.asset}.glb"
     sums = read_sums(folder) if (folder / SUMS).is_file() else {}
     if name not in sums:
         raise InputError(f"{folder / SUMS} knows no {name}; restore data/mini/meshes from the repository")
     path = folder / name
-    digest = verified(path, Expected(sha256=sums[name], check=GLB))
+    if row.sha256 not in (None, sums[name]):
+        raise InputError(
+            f"{folder / SUMS} and the asset sheet state different hashes of {name}; restore both from the "
+            "repository, or ship the meshes again"
+        )
+    digest = verified(path, Expected(sha256=sums[name], bytes=row.bytes, check=GLB))
     return _lock(row, path=path, digest=digest, attribution=of_glb("", path))
 
 

@@ -13,6 +13,11 @@ Split = Literal["benchmark", "corpus", "held-out"]
 CachePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
 
 
+SMALLEST_ATLAS, LARGEST_ATLAS = 16, 4096
+"""Side of an atlas in texels."""
+LONGEST_UNWRAP_S = 3600.0
+
+
 class DownloadSettings(Settings):
     """How patient a download is. Only network errors are tried again; none of this changes any byte."""
 
@@ -85,11 +90,11 @@ class LightSettings(Settings):
 class PrepareSettings(Settings):
     """From a mesh file to one normalised mesh with one atlas."""
 
-    size: Annotated[int, Field(ge=16, le=8192)]
+    size: Annotated[int, Field(ge=SMALLEST_ATLAS, le=LARGEST_ATLAS)]
     """Side in texels of the square atlas into which an asset's own materials are baked."""
     keep_uv: bool
     """Keep valid texture coordinates that do not overlap; the published method always makes new ones."""
-    time_limit_s: Annotated[float, Field(gt=0)] = 60.0
+    time_limit_s: Annotated[float, Field(gt=0, le=LONGEST_UNWRAP_S, allow_inf_nan=False)] = 60.0
     """Wall-clock seconds that the unwrapper gets before a simpler method takes its place."""
 
 

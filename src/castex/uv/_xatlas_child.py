@@ -1,19 +1,38 @@
-"""The process in which xatlas runs: `python -m castex.uv._xatlas_child IN.npz OUT.npz SECONDS MEGABYTES`.
+"""The process in which xatlas runs: `_xatlas_child IN.npz OUT.npz SECONDS MEGABYTES [PARENT]`.
 
-xatlas is known to crash, to hang and to ask for all memory; here that ends this process alone. An alarm of
-its own ends it even when the parent has died.
+xatlas is known to crash, to hang and to ask for all memory; here that ends this process alone. It ends with
+its parent (on Linux at once, elsewhere by an alarm of its own).
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
 import signal
 import sys
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1
 
-def main(source: str, target: str, seconds: str, megabytes: str) -> None:
-    """Unwrap the mesh in `source`; write v_source_idx, t_vertex_idx and v_texcoord to `target`."""
+
+def end_with(parent: int) -> None:
+    """Let the kernel kill this process when the process `parent` ends; Linux alone can."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    # It may have ended before the kernel was asked.
+    if os.getppid() != parent:
+        sys.exit("the process that wanted the layout has ended")
+
+
+def main(source: str, target: str, seconds: str, megabytes: str, parent: str = "") -> None:
+    """Unwrap the mesh in `source`; write v_source_idx, t_vertex_idx and v_texcoord to `target`.
+
+    `parent` is the process that waits; empty where none does.
+    """
+    if parent:
+        end_with(int(parent))
     limit = int(float(megabytes) * 2**20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

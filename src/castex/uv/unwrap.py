@@ -70,7 +70,8 @@ def unwrap(
     """A layout without overlap, its charts `padding` texels apart at `resolution`.
 
     Above `face_limit` triangles, or with a time limit of 0, xatlas is not tried. Faces without area get a
-    point. `command` is the child process and takes four arguments: files, seconds, megabytes. Raises
+    point. `command` is the child process and takes five arguments: two
+    files, seconds, megabytes, and the process that waits for it. Raises
     InputError for positions that are not finite or a mesh without a face that has an area.
     """
     if not np.isfinite(v_position).all():
@@ -129,7 +130,7 @@ def _by_xatlas(
             source, v_position=points, t_vertex_idx=faces.astype(np.uint32),
             resolution=np.int64(resolution), padding=np.int64(padding),
         )  # fmt: skip
-        limits = (f"{time_limit_s + 5:g}", f"{memory_limit_mb:g}")
+        limits = (f"{time_limit_s + 5:g}", f"{memory_limit_mb:g}", str(os.getpid()))
         _run((*command, str(source), str(target), *limits), time_limit_s)
         v_source_idx, new_faces, v_texcoord = _read(target)
     if new_faces.shape != faces.shape or v_source_idx.ndim != 1 or v_texcoord.shape != (len(v_source_idx), 2):
