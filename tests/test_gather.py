@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from castex.gather import Lookup, level_sizes, pyramid
+from castex.gather import Lookup, gathered, level_sizes, pyramid, scattered
 
 
 def test_the_pyramid_halves_to_one_texel_or_nine_times(stream):
@@ -70,3 +70,14 @@ def test_no_pixels_at_all():
     texels = torch.ones(lookup.texels, 8, requires_grad=True)
     lookup(texels).sum().backward()
     assert texels.grad.abs().sum() == 0
+
+
+def test_what_cuda_does_is_the_same_product(stream):
+    """The torch-only forms, run here on the CPU, against SciPy's."""
+    lookup = Lookup(torch.rand(2, 300, generator=stream), torch.rand(300, generator=stream), 16, 32)
+    texels = torch.rand(lookup.texels, 8, generator=stream, requires_grad=True)
+    other = torch.rand(300, 8, generator=stream)
+    found = lookup(texels)
+    torch.testing.assert_close(gathered(texels.detach(), lookup), found.detach())
+    (transposed,) = torch.autograd.grad(found, texels, other)
+    torch.testing.assert_close(scattered(other, lookup), transposed)

@@ -17,7 +17,7 @@ from castex.errors import InputError
 from castex.light import prefiltered
 from castex.maps import TextureMaps
 from castex.mesh import Mesh, with_tangents
-from castex.render import MeshRenderer
+from castex.render import MeshRenderer, _shade_piece, shaded_pixels
 from castex.shading import brdf_lookup
 from castex.shot import ShotSettings, fixed_shot, sample_shot
 
@@ -294,3 +294,22 @@ def test_maps_without_a_value_are_refused(light, name, value):
 def test_maps_of_any_shape_can_be_rendered(light, stream, height, width):
     image = MeshRenderer(sphere(), light, 24)(random_maps(height, width, stream), fixed_shot([0.0], [0.0]))
     assert torch.isfinite(image).all()
+
+
+def test_one_piece_shades_as_many_do(stream, light):
+    """CUDA takes all pixels at once and keeps the graph; the CPU works in pieces and shades twice."""
+    mesh, shot = sphere(), fixed_shot([20.0], [10.0])
+    renderer = MeshRenderer(mesh, light, 48)
+    buffer = renderer.buffer(shot)
+    texels = torch.rand(len(buffer.gb_footprint), 8, generator=stream)
+    results = []
+    for shade_all in (
+        lambda leaf: shaded_pixels(leaf, buffer, renderer._tables, 0.3),
+        lambda leaf: _shade_piece(leaf, buffer, slice(None), renderer._tables, 0.3),
+    ):
+        leaf = texels.clone().requires_grad_()
+        colour = shade_all(leaf)
+        colour.square().sum().backward()
+        results.append((colour.detach(), leaf.grad))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)

@@ -121,7 +121,7 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, texels: Tensor, lookup: Lookup) -> Tensor:
         ctx.lookup = lookup
         if texels.is_cuda:
-            return (texels[lookup.rows.long()] * lookup.weights.to(texels)[..., None]).sum(1)
+            return gathered(texels, lookup)
         ctx.matrices = lookup.matrices()
         values = texels.detach().numpy()
         parts = on_threads(lambda matrix: matrix @ values, ctx.matrices)
@@ -131,9 +131,19 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         lookup: Lookup = ctx.lookup
         if gradient.is_cuda:
-            spread = (gradient[:, None] * lookup.weights.to(gradient)[..., None]).flatten(0, 1)
-            total = gradient.new_zeros(lookup.texels, gradient.shape[1])
-            return total.index_put_((lookup.rows.flatten().long(),), spread, accumulate=True), None
+            return scattered(gradient, lookup), None
         blocks = [block.contiguous().numpy() for block in gradient.chunk(BLOCKS)]
         parts = on_threads(lambda pair: pair[0].T @ pair[1], list(zip(ctx.matrices, blocks, strict=True)))
         return torch.from_numpy(sum(parts[1:], parts[0])), None
+
+
+def gathered(texels: Float[Tensor, "texels channels"], lookup: Lookup) -> Float[Tensor, "pixels channels"]:
+    """The product with the sparse matrix in torch alone, as CUDA does it."""
+    return (texels[lookup.rows.long()] * lookup.weights.to(texels)[..., None]).sum(1)
+
+
+def scattered(gradient: Float[Tensor, "pixels channels"], lookup: Lookup) -> Float[Tensor, "texels channels"]:
+    """The product with its transpose in torch alone: sorted before it is added, hence repeatable on CUDA."""
+    spread = (gradient[:, None] * lookup.weights.to(gradient)[..., None]).flatten(0, 1)
+    total = gradient.new_zeros(lookup.texels, gradient.shape[1])
+    return total.index_put_((lookup.rows.flatten().long(),), spread, accumulate=True)
