@@ -20,11 +20,12 @@ from castex.errors import InputError
 from castex.fetch.attribution import LICENCES, of_annotation, of_glb
 from castex.fetch.files import fetch_file as bring_file
 from castex.fetch.files import recorded
+from castex.fetch.objects import fetch_bundled
 from castex.fetch.web import DownloadError, Unreachable
 from castex.files import write_json
 from castex.scene import Attribution
 from castex.settings.assets import AssetsSettings, DownloadSettings, FileSettings, ObjaverseSettings
-from castex.weights import write_sums
+from castex.weights import read_sums, write_sums
 
 PATIENCE = DownloadSettings(timeout_s=5, attempts=2, backoff_s=0)
 HEADER = "asset source uid category prompt split front sha256 bytes missing reason"
@@ -51,6 +52,30 @@ def test_the_sheet_has_the_benchmark_and_the_generated_meshes(root):
     assert all(row.front == "+z" for row in generated.values())
 
 
+def test_the_sheet_states_the_generated_meshes(root):
+    """The sheet, SHA256SUMS and the files agree."""
+    folder = root / "data" / "mini" / "meshes"
+    rows = [row for row in read_sheet(root / "data" / "assets.tsv") if row.source == "mini"]
+    assert {f"{row.asset}.glb": row.sha256 for row in rows} == read_sums(folder)
+    for row in rows:
+        content = (folder / f"{row.asset}.glb").read_bytes()
+        assert (row.sha256, row.bytes) == (digest(content), len(content))
+
+
+def test_a_generated_mesh_is_compared_with_the_sheet(root, tmp_path):
+    folder = root / "data" / "mini" / "meshes"
+    mug = find_row(read_sheet(root / "data" / "assets.tsv"), "mug")
+    assert fetch_bundled(mug, folder)["sha256"] == mug.sha256
+    with pytest.raises(InputError, match=r"and the asset sheet state different hashes of mug\.glb"):
+        fetch_bundled(mug.model_copy(update={"sha256": "0" * 64}), folder)
+    with pytest.raises(InputError, match=r"mug\.glb cannot be used: "):
+        fetch_bundled(mug.model_copy(update={"bytes": mug.bytes + 1}), folder)
+    (tmp_path / "mug.glb").write_bytes(glb())
+    write_sums(tmp_path, ["mug.glb"])
+    with pytest.raises(InputError, match="different hashes"):
+        fetch_bundled(mug, tmp_path)
+
+
 def test_the_sheet_is_the_published_selection(root, shared):
     """Derived anew from the list (class_uid per line) and from the LVIS annotation, which must agree."""
     lines = (shared / "lists" / "objaverse_subset_410.txt").read_text().split()
@@ -70,7 +95,7 @@ def test_no_hash_was_invented(root, shared):
                 digest(known[row.uid].read_bytes()),
                 known[row.uid].stat().st_size,
             )
-        else:
+        elif row.source == "objaverse":
             assert row.sha256 is None and row.bytes is None
 
 

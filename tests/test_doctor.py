@@ -34,17 +34,9 @@ def _no_sockets(monkeypatch):
 
 @pytest.fixture
 def place(root, tmp_path, monkeypatch):
-    """A checkout with everything for the mini scale, generated meshes stood in for; the doctor is in it."""
+    """A checkout with everything for the mini scale; the doctor is in it."""
     for name in ("data", "config"):
         shutil.copytree(root / name, tmp_path / name)
-    folder = tmp_path / "data" / "mini" / "meshes"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    rows = read_sheet(root / "data" / "assets.tsv")
-    names = [f"{row.asset}.glb" for row in rows if row.source == "mini"]
-    for name in names:
-        (folder / name).write_bytes(glb())
-    write_sums(folder, names)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -92,6 +84,56 @@ def test_without_generated_meshes(place, capsys):
     text = capsys.readouterr().out
     assert "there is no data/mini/meshes/SHA256SUMS -> restore data/mini/meshes" in text
     assert text.endswith("1 thing is missing\n")
+
+
+def test_a_mesh_with_its_record_that_the_sheet_does_not_know(place, capsys):
+    folder = place / "data" / "mini" / "meshes"
+    (folder / "mug.glb").write_bytes(glb())
+    write_sums(folder, sorted(path.name for path in folder.glob("*.glb")))
+    with pytest.raises(SystemExit):
+        run()
+    assert "15 of 16 checked in data/mini/meshes; wrong or absent: mug.glb" in capsys.readouterr().out
+
+
+def test_outside_a_checkout_the_machine_is_examined_all_the_same(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        run()
+    assert exit_.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[ok] Python: ") and any(line.startswith("[ok] torch: ") for line in lines)
+    (sheet,) = (line for line in lines if "asset sheet" in line)
+    assert sheet.startswith("[missing] asset sheet: data/assets.tsv cannot be read (No such file")
+    assert sheet.endswith(" -> run it in the root of the checkout")
+    assert any(line.startswith("[missing] model vae: ") for line in lines), "the rest goes on"
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (None, "mine.yaml cannot be read (No such file or directory)"),
+        ("a: [", "mine.yaml is no valid YAML"),
+        ("cache: 5", "configuration: cache: "),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_a_finding(place, capsys, text, match):
+    if text is not None:
+        (place / "mine.yaml").write_text(text)
+    with pytest.raises(SystemExit):
+        run("--configfile", "mine.yaml")
+    *lines, last, verdict = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[ok] Python: ") and any(line.startswith("[ok] torch: ") for line in lines)
+    assert last.startswith(f"[missing] configuration: {match}") and last.endswith("-> correct that file")
+    assert verdict == "1 thing is missing"
+
+
+def test_a_sheet_with_a_fault_is_a_finding(place, capsys):
+    sheet = place / "data" / "assets.tsv"
+    sheet.write_text(sheet.read_text().replace("\tcorpus\t", "\tcorpse\t", 1))
+    with pytest.raises(SystemExit):
+        run()
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("[missing]"))
+    assert "asset sheet: data/assets.tsv, line " in line and line.endswith("-> correct `assets` or the sheet")
 
 
 def test_the_paper_scale_before_a_fetch(place, capsys):
@@ -173,6 +215,8 @@ def test_libraries_that_do_not_load_are_named(monkeypatch):
     def load(name):
         if name in ("embreex", "OpenEXR"):
             raise ImportError(f"no {name} here\nand more")
+        if name == "xatlas":
+            raise RuntimeError("built for another numpy")
 
     monkeypatch.setattr(shutil, "which", lambda _: None)
     found = by_subject(doctor.libraries(load))
@@ -182,8 +226,9 @@ def test_libraries_that_do_not_load_are_named(monkeypatch):
     assert (
         found["OpenEXR"].status == "note"
         and found["ffmpeg"].status == "note"
-        and found["xatlas"].status == "ok"
+        and found["torch"].status == "ok"
     )
+    assert found["xatlas"].detail == "does not load (built for another numpy)"
 
 
 def test_the_gpu_is_a_note_unless_it_is_needed(monkeypatch):

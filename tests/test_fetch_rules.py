@@ -20,20 +20,11 @@ PAPER = ["--configfile", "config/paper.yaml"]
 
 
 def copied(root, folder):
-    """What Snakemake needs of the checkout, to be changed by a test; generated meshes are stood in for."""
-    from castex.weights import write_sums
-
+    """What Snakemake needs of the checkout, to be changed by a test."""
     for name in ("Snakefile", "config", "workflow", "profiles", "data", "figures", "src"):
         source = root / name
         copier = shutil.copytree if source.is_dir() else shutil.copy2
         copier(source, folder / name)
-    meshes = folder / "data" / "mini" / "meshes"
-    shutil.rmtree(meshes, ignore_errors=True)
-    meshes.mkdir(parents=True)
-    names = [row.asset for row in read_sheet(root / "data" / "assets.tsv") if row.source == "mini"]
-    for name in names:
-        (meshes / f"{name}.glb").write_bytes(glb())
-    write_sums(meshes, [f"{name}.glb" for name in names])
     return folder
 
 

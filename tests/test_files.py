@@ -7,10 +7,10 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,7 +104,7 @@ def test_another_host_is_left_alone(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     names = []
     for name in ("one", "two"):
-        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        monkeypatch.setattr(files.os, "uname", lambda name=name: SimpleNamespace(nodename=name))
         files._host.cache_clear()
         with atomic_path(path) as partial:
             partial.write_text(name)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from meshes_for_uv import grid, icosphere, islands, square_scene
+from pydantic import ValidationError
 
 from castex.cli._entry import entry
 from castex.errors import InputError
@@ -22,6 +23,7 @@ from castex.maps_file import read_maps, write_maps
 from castex.mesh import read_mesh
 from castex.prepare import prepare
 from castex.scene import Attribution, Material, Primitive, Scene
+from castex.settings.assets import LARGEST_ATLAS, SMALLEST_ATLAS, PrepareSettings
 from castex.surface import merged, rotation
 from castex.uv.choice import choose
 
@@ -278,6 +280,10 @@ def test_the_commands_write_and_print(tmp_path, capsys):
     assert any(line.startswith("faces      2") for line in lines) and "would keep" in lines[-1]
     assert entry(castex.cli.inspect, "inspect", [str(mesh), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["uv"]["coverage"] == 1
+    assert entry(castex.cli.inspect, "inspect", [str(mesh), "--front", "up"]) == 2
+    assert "is no axis" in capsys.readouterr().err
+    assert entry(castex.cli.inspect, "inspect", [str(mesh), "--front=-z", "--up=-z"]) == 2
+    assert capsys.readouterr().err
     output = tmp_path / "out"
     output.mkdir()
     (output / "maps.safetensors").write_bytes(b"of an earlier mesh")
@@ -291,6 +297,41 @@ def test_the_commands_write_and_print(tmp_path, capsys):
     assert entry(castex.cli.prepare, "prepare", [*options, "--front", "up"]) == 2
     assert "is no axis" in capsys.readouterr().err
     assert (output / "mesh.safetensors").read_bytes() == before
+
+
+def test_inspection_lists_every_repair(tmp_path, capsys):
+    import castex.cli.inspect
+
+    mesh = tmp_path / "a.obj"
+    normals = "vn 0 0 1\nvn nan 0 0\n"
+    mesh.write_text(
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 9 9 9\n" + normals + "f 1//1 2//1 3//2\nf 1//1 2//1 3//2\nf 1 1 2\n"
+    )
+    assert entry(castex.cli.inspect, "inspect", [str(mesh), "--front=-x", "--up=+z"]) == 0
+    text = capsys.readouterr().out
+    assert entry(castex.cli.inspect, "inspect", [str(mesh), "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)["repair"]
+    shown = [line.removeprefix("repair").strip() for line in text.splitlines() if line.startswith("repair")]
+    ours = {name for name, count in counts.items() if count} - {"faces_total", "vertices_total"}
+    assert sorted(shown) == sorted(f"{name.replace('_', ' ')}: {counts[name]}" for name in ours)
+    assert {"faces dropped duplicate: 1", "boundary edges: 3", "components: 1"} <= set(shown)
+
+
+def test_the_settings_allow_what_prepare_allows():
+    for size in (SMALLEST_ATLAS, LARGEST_ATLAS):
+        PrepareSettings(size=size, keep_uv=True)
+    for size in (SMALLEST_ATLAS - 1, LARGEST_ATLAS + 1):
+        with pytest.raises(ValidationError, match="size"):
+            PrepareSettings(size=size, keep_uv=True)
+        with pytest.raises(InputError, match=f"size={size} texels"):
+            made_quickly(square_scene(Material()), size=size)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 3600.1, float("inf"), float("nan")])
+def test_a_time_limit_is_finite(seconds):
+    assert PrepareSettings(size=64, keep_uv=True, time_limit_s=3600).time_limit_s == 3600
+    with pytest.raises(ValidationError, match="time_limit_s"):
+        PrepareSettings(size=64, keep_uv=True, time_limit_s=seconds)
 
 
 REAL = {

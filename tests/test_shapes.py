@@ -312,11 +312,17 @@ def test_packing_keeps_islands_apart_and_their_shape(sizes):
     assert (d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0] < 0).all(), "with v down nothing is mirrored"
 
 
-def test_only_whole_meshes_of_this_code_are_shipped(tmp_path, capsys):
-    made, shipped = tmp_path / "made", tmp_path / "shipped"
+def test_only_whole_meshes_of_this_code_are_shipped(tmp_path, capsys, root):
+    made, shipped, sheet = tmp_path / "made", tmp_path / "shipped", tmp_path / "assets.tsv"
+    right = (root / "data" / "assets.tsv").read_text()
+    mug = next(line for line in right.splitlines() if line.startswith("mug\t"))
+    sheet.write_text(right.replace(mug, mug.replace(mug.split("\t")[7], "0" * 64)))
     assert main(["make_meshes", "--output", str(made)]) == 0
-    ship = ["ship_models", "--meshes", str(made), "--output", str(shipped)]
+    ship = ["ship_models", "--meshes", str(made), "--output", str(shipped), "--sheet", str(sheet)]
     assert main(ship) == 0
+    assert f"new hashes of mug in {sheet}" in capsys.readouterr().out and sheet.read_text() == right
+    assert main(ship) == 0
+    assert f"the same hashes as before in {sheet}" in capsys.readouterr().out
     assert len(list(shipped.glob("*.glb"))) == len(NAMES) and (shipped / "SHA256SUMS").is_file()
     (made / "mug.glb").write_bytes((made / "vase.glb").read_bytes())
     assert main(ship) == 2

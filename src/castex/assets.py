@@ -105,7 +105,7 @@ def _row(path: Path, number: int, cells: list[str]) -> AssetRow:
 
 
 def record_files(path: Path, folder: Path) -> list[str]:
-    """Write hash and size of the generated meshes of `folder` into their rows; return the assets that changed.
+    """Write hash and size of the generated meshes of `folder` into their rows; return what changed.
 
     Nothing else of the sheet is touched, and nothing is written where all is right already.
     """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from castex.assets import AssetRow, chosen, read_sheet
+from castex.config import load_config
 from castex.errors import CastexError
 from castex.fetch.files import recorded
 from castex.fetch.models import model_folder
@@ -46,33 +47,52 @@ class Finding:
         )
 
 
+def survey(configfile: Path | None = None) -> tuple[Finding, ...]:
+    """`examine` for the configuration with this file on top; one that cannot be read is a finding too."""
+    try:
+        config = load_config(overlay=configfile)
+    except CastexError as error:
+        remedy = "correct that file" if configfile else "run it in a checkout, after make env"
+        unread = Finding("missing", "configuration", str(error), remedy)
+        return (*machine(Path(), NEEDED_DISK), *libraries(), gpu(False), unread)
+    return examine(config, None if configfile is None else str(configfile))
+
+
 def examine(config: Config, configfile: str | None = None) -> tuple[Finding, ...]:
     """Everything that the configuration needs, in the order in which a person would mend it.
 
     `configfile` is named in the remedies. Paths are relative to the working directory, as in the workflow.
     """
+    rows, unread = _rows(config)
     overlay = f" --configfile {configfile}" if configfile else ""
     fetch = f"snakemake --cores 1 fetch_all{overlay}"
     cache = Path(config.cache)
     return (
-        *machine(cache, _download_bytes(config)),
+        *machine(cache, _download_bytes(rows)),
         *libraries(),
         gpu(any(arm.device == "cuda" for arm in config.reconstruct.values())),
         *(model(name, settings, cache, fetch) for name, settings in config.models.items()),
         *(file(name, settings, cache, fetch) for name, settings in config.files.items()),
-        *assets(config, fetch),
-        unknown_hashes(config),
+        *unread,
+        *assets(config, rows, fetch),
+        unknown_hashes(config, rows),
         cache_size(cache),
     )
 
 
-def _download_bytes(config: Config) -> float:
+def _download_bytes(rows: Sequence[AssetRow]) -> float:
     """A guess at what is to be downloaded, for the disk."""
-    return NEEDED_DISK + sum(OBJECT_BYTES for row in _rows(config) if row.source == "objaverse")
+    return NEEDED_DISK + sum(OBJECT_BYTES for row in rows if row.source == "objaverse")
 
 
-def _rows(config: Config) -> tuple[AssetRow, ...]:
-    return chosen(read_sheet(Path(config.assets.sheet)), config.assets)
+def _rows(config: Config) -> tuple[tuple[AssetRow, ...], tuple[Finding, ...]]:
+    """The assets of the configuration, or why there are none."""
+    sheet = Path(config.assets.sheet)
+    try:
+        return chosen(read_sheet(sheet), config.assets), ()
+    except CastexError as error:
+        remedy = "correct `assets` or the sheet" if sheet.is_file() else "run it in the root of the checkout"
+        return (), (Finding("missing", "asset sheet", str(error), remedy),)
 
 
 def machine(cache: Path, disk_needed: float) -> Iterator[Finding]:
@@ -113,7 +133,7 @@ def _cannot_load(name: str, load: Callable[[str], object]) -> str:
     """Why a library does not load, or nothing."""
     try:
         load(name)
-    except (ImportError, OSError) as error:
+    except Exception as error:  # a broken wheel raises whatever its own code comes across
         return f"does not load ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
     return ""
 
@@ -169,9 +189,8 @@ def file(name: str, settings: FileSettings, cache: Path, fetch: str) -> Finding:
     return Finding("ok", subject, f"{path} is {state} (licence: {settings.licence})")
 
 
-def assets(config: Config, fetch: str) -> Iterator[Finding]:
+def assets(config: Config, rows: Sequence[AssetRow], fetch: str) -> Iterator[Finding]:
     """Are the meshes here? Counted by source; only generated ones are checked byte for byte."""
-    rows = _rows(config)
     generated = [row for row in rows if row.source == "mini" and not row.missing]
     if generated:
         yield _generated(generated, Path("data/mini/meshes"))
@@ -194,18 +213,16 @@ def _generated(rows: Sequence[AssetRow], folder: Path) -> Finding:
     sums = read_sums(folder)
     names = [f"{row.asset}.glb" for row in rows]
     right = {f"{row.asset}.glb": {sums.get(f"{row.asset}.glb"), row.sha256} - {None} for row in rows}
-    bad = [
-        name for name in names if not (folder / name).is_file() or {sha256(folder / name)} != right[name]
-    ]
+    bad = [name for name in names if not (folder / name).is_file() or {sha256(folder / name)} != right[name]]
     detail = f"{len(names) - len(bad)} of {len(names)} checked in {folder}"
     return _judged(not bad, subject, detail + (f"; wrong or absent: {bad[0]}" if bad else ""), remedy)
 
 
-def unknown_hashes(config: Config) -> Finding:
+def unknown_hashes(config: Config, rows: Sequence[AssetRow]) -> Finding:
     """How many files will be trusted at their first download, because nobody has published a hash."""
     models = sum(digest is None for settings in config.models.values() for digest in settings.files.values())
     files = sum(settings.sha256 is None and settings.local is None for settings in config.files.values())
-    objects = sum(row.source == "objaverse" and row.sha256 is None for row in _rows(config))
+    objects = sum(row.source == "objaverse" and row.sha256 is None for row in rows)
     total = models + files + objects
     if not total:
         return Finding("ok", "unknown hashes", "none")

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -59,7 +58,7 @@ def _host() -> str:
 
     Several hosts may write into one folder, and containers of one host may count processes apart.
     """
-    parts = [socket.gethostname()]
+    parts = [os.uname().nodename]
     with suppress(OSError):  # Linux alone has them
         parts.append(BOOT.read_text(encoding="ascii"))
     with suppress(OSError):

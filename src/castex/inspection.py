@@ -13,13 +13,14 @@ from castex.uv.choice import choose
 from castex.uv.unwrap import FACE_LIMIT
 
 
-def inspected(scene: Scene) -> dict[str, Any]:
+def inspected(scene: Scene, *, front: str = "+z", up: str = "+y") -> dict[str, Any]:
     """JSON-able facts: counts, `uv` (as `uv_report`, or None), repair, notes, attribution, and `prepare`.
 
-    InputError where `prepare` would refuse the scene too.
+    `front` and `up` as `prepare` takes them. InputError where `prepare` would refuse the scene too.
     """
+    turn = rotation(front, up)
     mended, repair = repaired(scene)
-    surface = merged(mended, rotation("+z"))
+    surface = merged(mended, turn)
     choice = choose(surface)
     faces = len(surface.t_vertex_idx)
     if choice.layout is not None:

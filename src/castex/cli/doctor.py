@@ -18,12 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from castex.config import load_config
-    from castex.doctor import examine
+    from castex.doctor import survey
     from castex.files import write_text
 
-    configfile = arguments.configfile
-    findings = examine(load_config(overlay=configfile), None if configfile is None else str(configfile))
+    findings = survey(arguments.configfile)
     lacking = sum(finding.status == "missing" for finding in findings)
     verdict = {0: "nothing is missing", 1: "1 thing is missing"}.get(lacking, f"{lacking} things are missing")
     text = "".join(f"{finding.line()}\n" for finding in findings) + f"{verdict}\n"

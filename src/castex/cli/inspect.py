@@ -6,9 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from castex.cli._mesh import add_axes
+
+SHOWN_ABOVE = {"faces_total", "vertices_total"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("mesh", type=Path, metavar="MESH", help="glb, gltf, obj, ply or stl")
+    add_axes(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
@@ -17,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.inspection import inspected
     from castex.scene_file import load_scene
 
-    found = inspected(load_scene(arguments.mesh))
+    found = inspected(load_scene(arguments.mesh), front=arguments.front, up=arguments.up)
     print(
         json_text(found) if arguments.json else "\n".join(_lines(found)), end="" if arguments.json else "\n"
     )
@@ -40,8 +45,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"uv         coverage {layout['coverage']:.1%}, overlap {layout['overlap']:.1%}, "
             f"mirrored {layout['flipped']:.1%}, stretch {layout['stretch_mean']:.2f}"
         )
-    dropped = {name: count for name, count in found["repair"].items() if "dropped" in name and count}
-    lines += [f"repair     {name.replace('_', ' ')}: {count}" for name, count in dropped.items()]
+    repair = {name: count for name, count in found["repair"].items() if count and name not in SHOWN_ABOVE}
+    lines += [f"repair     {name.replace('_', ' ')}: {count}" for name, count in repair.items()]
     lines += [f"note       {note}" for note in found["notes"]]
     return [*lines, f"prepare    {found['prepare']}"]
 

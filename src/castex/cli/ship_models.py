@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--meshes", type=Path, help="folder that the rule make_meshes wrote")
     parser.add_argument("--output", type=Path, required=True, help="folder to ship into, under data/mini")
     parser.add_argument(
-        "--sheet", type=Path, default=Path("data/assets.tsv"), help="asset sheet that states the meshes' hashes"
+        "--sheet",
+        type=Path,
+        default=Path("data/assets.tsv"),
+        help="asset sheet that states the meshes' hashes",
     )
 
 
