@@ -148,13 +148,13 @@ def unread(arguments, folder, **environment):
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("buffered", [{}, {"PYTHONUNBUFFERED": "1"}])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
     "arguments", [["inspect", "a.obj"], ["inspect", "a.obj", "--json"], ["inspect", "--help"]]
 )
-def test_output_that_nobody_reads_ends_quietly(arguments, buffered, tmp_path):
+def test_output_that_nobody_reads_ends_quietly(arguments, unbuffered, tmp_path):
     (tmp_path / "a.obj").write_text(MESH)
-    code, errors = unread(["-m", "castex.cli.inspect", *arguments[1:]], tmp_path, **buffered)
+    code, errors = unread(["-m", "castex.cli.inspect", *arguments[1:]], tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert code in (0, 141) and errors == ""
 
 
