@@ -64,6 +64,17 @@ def test_lookups_are_continuous_over_edges_and_corners(stream):
     assert max(jumps) < 1e-4
 
 
+def test_padding_takes_the_texels_across_the_edge_and_the_mean_at_corners():
+    constant = cubemap.padded(torch.full((6, 4, 4, 2), 0.3))
+    torch.testing.assert_close(constant, torch.full_like(constant, 0.3))
+    faces = torch.arange(6.0)[:, None, None, None].expand(6, 4, 4, 1).contiguous()
+    border = cubemap.padded(faces)
+    # Around +x (0): y below 3 and above 2 along s, z below 5 and above 4 along t.
+    assert (border[0, 1:5, 0] == 3).all() and (border[0, 1:5, -1] == 2).all()
+    assert (border[0, 0, 1:5] == 5).all() and (border[0, -1, 1:5] == 4).all()
+    assert border[0, -1, -1].item() == pytest.approx((0 + 2 + 4) / 3)
+
+
 def test_panorama_axes():
     """The middle looks at -Z, the edges at +Z, three quarters to the right at +X; the top row at +Y."""
     panorama = torch.zeros(64, 128, 3)

@@ -46,6 +46,14 @@ def test_edges_are_blended_in_linear_light(ball):
     assert (blend - expected).abs().max() < 0.1
 
 
+def test_a_bright_sample_does_not_make_an_edge_white():
+    """Light a hundred times too bright: an edge pixel is as white as its coverage, over black."""
+    mesh, maps = sphere(32, 32), plain_maps(0.5, 1.0, 0.0)
+    shot = fixed_shot([0.0], [0.0], background=(0.0, 0.0, 0.0))
+    ((picture, alpha),) = photographs(mesh, maps, constant_light(100.0), shot, size=64, supersample=3)
+    torch.testing.assert_close(srgb_to_linear(picture)[:, :1], alpha, atol=1e-4, rtol=0)
+
+
 def test_straight_alpha_goes_over_any_background(ball):
     picture, alpha, shot = taken(ball, background=(0.2, 0.4, 0.9))
     other, _, elsewhere = taken(ball, background=(1.0, 1.0, 1.0))
