@@ -81,3 +81,12 @@ def test_what_cuda_does_is_the_same_product(stream):
     torch.testing.assert_close(gathered(texels.detach(), lookup), found.detach())
     (transposed,) = torch.autograd.grad(found, texels, other)
     torch.testing.assert_close(scattered(other, lookup), transposed)
+
+
+def test_between_centres_the_lookup_is_bilinear():
+    """A quarter of the way to the right, half of the way down, over a ramp in both directions."""
+    row, column = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    ramp = torch.stack([row, column], dim=-1)
+    place = torch.tensor([[(3 + 0.5 + 0.25) / 8], [(5 + 0.5 + 0.5) / 8]])
+    found = Lookup(place, torch.tensor([1e-3]), 8, 8)(pyramid(ramp))
+    torch.testing.assert_close(found, torch.tensor([[5.5, 3.25]]))
