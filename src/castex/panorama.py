@@ -161,12 +161,16 @@ def generated_panorama(name: str) -> Panorama:
     """One of the panoramas that this package draws itself: `studio`, `sky` or `sunset`; 512 x 256."""
     if name not in GENERATED:
         raise InputError(f"there is no generated panorama {name!r}; choose one of {', '.join(GENERATED)}")
+    return {"studio": _studio, "sky": _sky, "sunset": _sunset}[name](panorama_directions())
+
+
+def panorama_directions() -> Panorama:
+    """The unit direction of every pixel of a generated panorama, 256 x 512."""
     height = GENERATED_HEIGHT
     v = (torch.arange(height) + 0.5) / height * math.pi
     u = ((torch.arange(2 * height) + 0.5) / (2 * height) - 0.5) * 2 * math.pi
     polar, azimuth = torch.meshgrid(v, u, indexing="ij")
-    direction = torch.stack([polar.sin() * azimuth.sin(), polar.cos(), -polar.sin() * azimuth.cos()], dim=-1)
-    return {"studio": _studio, "sky": _sky, "sunset": _sunset}[name](direction)
+    return torch.stack([polar.sin() * azimuth.sin(), polar.cos(), -polar.sin() * azimuth.cos()], dim=-1)
 
 
 def _studio(direction: Panorama) -> Panorama:
@@ -179,7 +183,7 @@ def _studio(direction: Panorama) -> Panorama:
         ((-0.3, 0.7, -1.3), (5.0, 5.1, 5.4), 0.28),
         ((0.05, 1.0, 0.1), (2.2, 2.2, 2.2), 0.30),
     ]
-    return _with_lights(room, direction, lights, square=True)
+    return with_lights(room, direction, lights, square=True)
 
 
 def _sky(direction: Panorama) -> Panorama:
@@ -190,7 +194,7 @@ def _sky(direction: Panorama) -> Panorama:
     )
     sky = torch.lerp(horizon, zenith, up.clamp(0, 1).sqrt())
     base = torch.lerp(ground.expand_as(sky), sky, (up * 40).sigmoid())
-    return _with_lights(base, direction, [((0.6, 1.0, 0.6), (160.0, 150.0, 130.0), 0.075)])
+    return with_lights(base, direction, [((0.6, 1.0, 0.6), (160.0, 150.0, 130.0), 0.075)])
 
 
 def _sunset(direction: Panorama) -> Panorama:
@@ -201,10 +205,10 @@ def _sunset(direction: Panorama) -> Panorama:
     )
     glow = torch.lerp(cool, warm, (0.5 + 0.5 * along).square() * (1 - up.clamp(0, 1)))
     base = torch.lerp(ground.expand_as(glow), glow, (up * 40).sigmoid())
-    return _with_lights(base, direction, [((1.0, 0.16, 0.35), (150.0, 70.0, 22.0), 0.09)])
+    return with_lights(base, direction, [((1.0, 0.16, 0.35), (150.0, 70.0, 22.0), 0.09)])
 
 
-def _with_lights(
+def with_lights(
     base: Panorama,
     direction: Panorama,
     lights: list[tuple[tuple[float, float, float], tuple[float, float, float], float]],

@@ -86,6 +86,23 @@ class Raster:
         on_threads(fill, jobs)
         return buffer
 
+    def depth(self, hits: Int[Tensor, "views size size"], shot: Shot) -> Float[Tensor, "views 1 size size"]:
+        """Distance from the camera's plane at every pixel, in units of the mesh; 0 where nothing is hit."""
+        size = hits.shape[1]
+        rays = pixel_rays(size, shot.fov).flatten(1).to(hits.device)
+        depth = torch.zeros(len(shot), size * size, dtype=torch.float64, device=hits.device)
+        for view, seen in enumerate(hits.flatten(1)):
+            pixel = (seen >= 0).nonzero().flatten()
+            triangle = seen[pixel].long()
+            single = shot.view(view)
+            q = self._origin[triangle] - single.eyes()[0].to(hits.device)
+            direction = rays[:, pixel].T @ single.axes()[0].to(hits.device)
+            across = (direction * self._plane[triangle]).sum(1)
+            smallest = SMALLEST_COSINE * direction.norm(dim=1)
+            across = torch.where(across < 0, -1.0, 1.0) * torch.maximum(across.abs(), smallest)
+            depth[view, pixel] = (q * self._plane[triangle]).sum(1) / across
+        return depth.to(self._dtype).view(len(shot), 1, size, size)
+
     def _fill(
         self, buffer: GBuffer, here: slice, triangle: Tensor, local: Tensor, camera: _Camera, planes: Tensor
     ) -> None:

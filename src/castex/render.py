@@ -76,11 +76,36 @@ class MeshRenderer:
         flat = canvas.index_put((buffer.gb_pixel_idx,), colour.T)
         return flat.view(views, self.size, self.size, 3).permute(0, 3, 1, 2)
 
+    @torch.no_grad()
+    def depth(self, shot: Shot) -> Float[Tensor, "views 1 height width"]:
+        """Distance from the camera's plane per pixel, in units of the mesh; 0 where nothing is seen."""
+        return self._raster.depth(self._visibility(shot, self.size), shot)
+
     def coverage(self, buffer: GBuffer, views: int) -> Float[Tensor, "views 1 height width"]:
         """1 where a triangle covers the pixel, 0 elsewhere."""
         mask = torch.zeros(views * self.size**2, dtype=self._dtype, device=self._device)
         mask[buffer.gb_pixel_idx] = 1
         return mask.view(views, 1, self.size, self.size)
+
+
+FARTHEST = 0.2
+"""What a depth picture shows at the farthest visible point; the nearest is 1, the background 0."""
+
+
+def depth_pictures(
+    depth: Float[Tensor, "views 1 height width"],
+) -> Float[Tensor, "views 1 height width"]:
+    """Depths, 0 where nothing is seen, as the pictures that a depth ControlNet is shown.
+
+    Inverse depth, stretched per view so that the nearest point is 1 and the farthest `FARTHEST`; the
+    background is 0. A view without the object is black.
+    """
+    seen = depth > 0
+    inverse = torch.where(seen, 1 / depth.where(seen, torch.ones_like(depth)), torch.zeros_like(depth))
+    near = inverse.amax((1, 2, 3), keepdim=True)
+    far = torch.where(seen, inverse, near).amin((1, 2, 3), keepdim=True)
+    share = ((inverse - far) / (near - far).clamp_min(1e-6)).clamp(0, 1)
+    return torch.where(seen, FARTHEST + (1 - FARTHEST) * share, torch.zeros_like(depth))
 
 
 def shaded_pixels(

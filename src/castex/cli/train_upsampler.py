@@ -1,0 +1,50 @@
+"""Train the mini stage II within a wall-clock budget; run it again to continue.
+
+Writes the folder of an IFSuperResolutionPipeline (half precision), SHA256SUMS and training.json. When the
+budget of a sitting ends before the last step, the checkpoint stays, nothing is written, and the exit code
+says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from castex.cli._training import add_training_arguments
+
+    add_training_arguments(parser)
+    parser.add_argument("--text", type=Path, required=True, help="folder of `train_t5`")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from castex.cli._training import prepared
+    from castex.files import fingerprint
+    from castex.settings.training import TrainUpsamplerSettings
+    from castex.training.cascade_file import load_text
+    from castex.training.corpus_data import read_corpus
+    from castex.training.sitting import sit
+    from castex.training.trainer import Trainer
+    from castex.training.upsampler import UpsamplerRecipe
+    from castex.weights import locate
+
+    settings = prepared(arguments, TrainUpsamplerSettings)
+    pictures = read_corpus(arguments.corpus, "models", size=settings.size)
+    recipe = UpsamplerRecipe(arguments.output.name, settings, pictures, load_text(arguments.text))
+    text = locate(arguments.text).files
+    shape = settings.model_dump(mode="json", exclude={"training"})
+    trainer = Trainer(recipe, settings.training, data=fingerprint([pictures.identity, shape, text]))
+    sit(
+        trainer,
+        arguments.checkpoints,
+        arguments.output,
+        lambda folder: recipe.export(trainer.averages, folder),
+    )
+
+
+if __name__ == "__main__":
+    from castex.cli import main
+
+    sys.exit(main(["train_upsampler", *sys.argv[1:]]))

@@ -1,0 +1,73 @@
+"""Folders of the mini cascade, in the layout of DeepFloyd's repositories."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from castex.files import write_json
+from castex.training.networks import new_noising_scheduler, new_scheduler
+from castex.weights import locate
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel, T5Tokenizer
+
+NO_CHECKER = {"feature_extractor": [None, None], "safety_checker": [None, None], "watermarker": [None, None]}
+
+
+def save_base(folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer) -> None:
+    """Stage I as `IFPipeline.save_pretrained` lays it out, weights in half precision."""
+    _save(folder, unet, encoder, tokenizer, "IFPipeline", upsampler=False)
+
+
+def save_upsampler(folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer) -> None:
+    """Stage II as `IFSuperResolutionPipeline.save_pretrained` lays it out, weights in half precision."""
+    _save(folder, unet, encoder, tokenizer, "IFSuperResolutionPipeline", upsampler=True)
+    new_noising_scheduler().save_pretrained(folder / "image_noising_scheduler")
+
+
+def _save(
+    folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer, pipeline: str, *, upsampler: bool
+) -> None:
+    _half(unet).save_pretrained(folder / "unet")
+    _half(encoder).save_pretrained(folder / "text_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    new_scheduler(upsampler=upsampler).save_pretrained(folder / "scheduler")
+    parts: dict[str, Any] = {
+        "_class_name": pipeline,
+        "_diffusers_version": _version(),
+        "requires_safety_checker": False,
+        "scheduler": ["diffusers", "DDPMScheduler"],
+        "text_encoder": ["transformers", "T5EncoderModel"],
+        "tokenizer": ["transformers", "T5Tokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+    }
+    if upsampler:
+        parts["image_noising_scheduler"] = ["diffusers", "DDPMScheduler"]
+    write_json(folder / "model_index.json", parts | NO_CHECKER)
+
+
+def _half(network: nn.Module) -> Any:
+    return copy.deepcopy(network).cpu().half()
+
+
+def _version() -> str:
+    import diffusers
+
+    return str(diffusers.__version__)
+
+
+def load_text(folder: Path) -> tuple[T5Tokenizer, T5EncoderModel]:
+    """Tokenizer and encoder of a trained base model, every byte checked, in float32."""
+    import torch
+    from transformers import T5EncoderModel, T5Tokenizer
+
+    found = locate(folder).path
+    tokenizer = T5Tokenizer.from_pretrained(found / "tokenizer", local_files_only=True)
+    encoder = T5EncoderModel.from_pretrained(
+        found / "text_encoder", use_safetensors=True, local_files_only=True, dtype=torch.float32
+    )
+    return tokenizer, encoder

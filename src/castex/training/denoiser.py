@@ -1,0 +1,67 @@
+"""What every mini diffusion model minimises: the noise's squared error with min-SNR weights.
+
+Hang et al. 2023: an error at timestep t counts min(SNR_t, 5) / SNR_t, SNR_t = alpha_bar / (1 - alpha_bar),
+so that the easy steps with little noise do not drown the ones that decide what a picture shows.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from castex.protocols import Sample
+from castex.schedule import NoiseSchedule
+
+GAMMA = 5.0
+UNCONDITIONAL = 0.1
+"""Share of captions that are replaced by the empty one."""
+
+
+class Noising:
+    """A schedule on one device, and the draws of a batch."""
+
+    def __init__(self, schedule: NoiseSchedule, device: torch.device) -> None:
+        alpha_bar = schedule.alpha_bar.double()
+        self.signal = alpha_bar.sqrt().float().to(device)
+        self.noise = (1 - alpha_bar).sqrt().float().to(device)
+        snr = alpha_bar / (1 - alpha_bar)
+        self.weight = (snr.clamp(max=GAMMA) / snr).float().to(device)
+        self.device = device
+
+    def timesteps(self, count: int, stream: torch.Generator) -> Int[Tensor, "batch"]:
+        """Uniform timesteps, one per picture, stratified over the batch."""
+        steps = len(self.signal)
+        places = (torch.arange(count) + torch.rand(count, generator=stream)) / count
+        return (places * steps).long().clamp(max=steps - 1).to(self.device)
+
+    def noised(self, x: Sample, eps: Sample, t: Int[Tensor, "batch"]) -> Sample:
+        """x_t with a timestep per picture."""
+        return self.signal[t, None, None, None] * x + self.noise[t, None, None, None] * eps
+
+    def loss(self, eps_hat: Sample, eps: Sample, t: Int[Tensor, "batch"]) -> Float[Tensor, ""]:
+        """The weighted mean squared error of the predicted noise."""
+        error = (eps_hat.float() - eps).square().mean((1, 2, 3))
+        return (self.weight[t] * error).mean()
+
+
+def normal(shape: torch.Size | tuple[int, ...], stream: torch.Generator, device: torch.device) -> Tensor:
+    """Standard normal noise, drawn on the CPU so that every device sees the same."""
+    return torch.randn(shape, generator=stream).to(device)
+
+
+def with_empty(captions: list[str], stream: torch.Generator) -> list[str]:
+    """A tenth of the captions emptied: what classifier-free guidance calls unconditional."""
+    drop = torch.rand(len(captions), generator=stream) < UNCONDITIONAL
+    return ["" if empty else caption for caption, empty in zip(captions, drop.tolist(), strict=True)]
+
+
+def as_samples(pictures: Tensor, device: torch.device) -> Sample:
+    """uint8 pictures as samples in [-1, 1]."""
+    return (pictures.to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def flipped(pictures: Tensor, stream: torch.Generator) -> Tensor:
+    """About half of the pictures mirrored; view words stay true."""
+    mirror = torch.rand(len(pictures), generator=stream) < 0.5
+    return torch.where(mirror[:, None, None, None], pictures.flip(-1), pictures)
