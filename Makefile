@@ -14,7 +14,7 @@ FREE_MB = $(shell cat /sys/fs/cgroup/memory.max 2>/dev/null | awk -v kb="$$(awk 
   /^[0-9]+$$/ && $$1 / 1048576 < mb {mb = int($$1 / 1048576)} END {print mb}')
 SNAKEMAKE = snakemake --cores $(CORES) --resources mem_mb=$(FREE_MB) gpu=1
 
-.PHONY: help env figures test test-long lint format report bench readme train-vae ship-models gpu-pack gpu-check constraints
+.PHONY: help env figures test test-long lint format report bench readme train-mini gpu-train ship-models gpu-pack gpu-check constraints
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,8 @@ report: figures  ## one self-contained page of all exhibits
 bench: figures  ## core-seconds and memory against the budgets, a rendered step, and a run with nothing to do
 	$(SNAKEMAKE) --forcerun measure_render -- measure_render
 	@column -t -s, results/mini/speed/render.csv
+	$(SNAKEMAKE) --forcerun measure_cost measure_corpus -- measure_cost measure_corpus
+	@column -t -s, results/mini/cost/budgets.csv; column -t -s, results/train/speed/corpus.csv
 	start=$$(date +%s%N); $(SNAKEMAKE) --quiet all; \
 	  printf 's\n%s\n' $$(( ($$(date +%s%N) - start) / 1000000 ))e-3 > results/mini/benchmarks/nothing_to_do.tsv
 	@column -t -s, results/mini/figures/ledger.csv; tail -n 1 results/mini/benchmarks/nothing_to_do.tsv
@@ -64,10 +66,12 @@ bench: figures  ## core-seconds and memory against the budgets, a rendered step,
 readme: figures  ## rewrite the README's results table from results/mini
 	python workflow/scripts/readme_table.py results/mini/figures README.md
 
-train-vae: env  ## train the mini autoencoder (about an hour on one core) and make the meshes; run again to continue
+train-mini: env  ## train every mini model (six hours on two cores) and make the meshes; run again to continue
 	$(SNAKEMAKE) train_mini
 
-ship-models: train-vae  ## check the trained model and the made meshes, copy them to data/mini
+ship-models: train-mini  ## check the trained models and the made meshes, copy them to data/mini
+	for model in if_m if_xl if_ii sd controlnet_depth clip; do \
+	  python -m castex.cli.ship_models --model results/train/$$model --output data/mini/$$model || exit 1; done
 	python -m castex.cli.ship_models --vae results/train/vae --output data/mini/vae
 	python -m castex.cli.ship_models --meshes results/train/meshes --output data/mini/meshes
 
@@ -76,6 +80,9 @@ gpu-pack:  ## where there is a network: wheels and nvdiffrast's source for a GPU
 
 gpu-check:  ## on a GPU machine, with its own Python and torch: what needs a CUDA device
 	$(GPU_PYTHON) workflow/scripts/gpu_check.py check
+
+gpu-train:  ## on a GPU machine, with its own Python and torch: the mini family in 25 minutes, into .gpu/train
+	$(GPU_PYTHON) workflow/scripts/gpu_train.py .gpu/train
 
 constraints:  ## resolve constraints.txt anew (needs uv)
 	env -u UV_FIND_LINKS uv pip compile --universal --python-version 3.11 --no-header --no-annotate \

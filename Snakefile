@@ -19,13 +19,20 @@ include: "workflow/rules/resolve.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/light.smk"
+include: "workflow/rules/embed.smk"
 include: "workflow/rules/picture.smk"
 include: "workflow/rules/reconstruct.smk"
 include: "workflow/rules/meshes.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/train_cascade.smk"
+include: "workflow/rules/train_latent.smk"
+include: "workflow/rules/train_clip.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/exhibits/toy_reconstruction.smk"
 include: "workflow/rules/exhibits/toy_sensitivity.smk"
 include: "workflow/rules/exhibits/relighting.smk"
+include: "workflow/rules/cost.smk"
+include: "workflow/rules/exhibits/cost.smk"
 include: "workflow/rules/exhibits/claims.smk"
 include: "workflow/rules/exhibits/ledger.smk"
 
@@ -37,6 +44,7 @@ rule all:
         rules.toy_reconstruction.output,
         rules.toy_sensitivity.output,
         rules.relighting.output,
+        rules.cost.output,
         rules.claims.output,
         rules.ledger.output,
     localrule: True

@@ -147,7 +147,7 @@ def test_the_paper_scale_before_a_fetch(place, capsys):
     assert "accept its licence at https://huggingface.co/stabilityai/sd-vae-ft-mse if it asks" in text
     assert (
         "[missing] file inception: " in text
-        and "[note] unknown hashes: 415 (models 0, files 5, objects 410)" in text
+        and "[note] unknown hashes: 454 (models 39, files 5, objects 410)" in text
     )
     for line in text.splitlines()[:-1]:
         assert line.startswith(("[ok]", "[note]", "[missing]")) and (

@@ -47,7 +47,7 @@ def edited_row(folder, asset, **cells):
 def test_the_paper_scale_fetches_everything_once(root):
     jobs = planned(root, "fetch_all", "--forceall", *PAPER)
     assert jobs["fetch_asset"] == 410 and jobs["fetch_file"] == 7 and jobs["fetch_objaverse"] == 1
-    assert jobs["fetch"] == 1 and "prepare" not in jobs
+    assert jobs["fetch"] == 9 and "prepare" not in jobs
 
 
 def test_the_mini_scale_needs_no_network(copy):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from castex.errors import WeightsError
-from castex.weights import SUMS, locate, read_sums, verify, write_sums
+from castex.weights import SUMS, find_part, locate, read_lock, read_sums, shards_of, verify, write_sums
 
 
 @pytest.fixture
@@ -69,3 +69,48 @@ def test_a_broken_lock_file(tmp_path, text):
     with pytest.raises(WeightsError, match=r"vae\.json .*run the rule `fetch` again"):
         locate(tmp_path / "vae.json")
     shutil.rmtree(tmp_path)
+
+
+def test_a_lock_file_says_where_a_model_came_from(folder, tmp_path):
+    lock = tmp_path / "m.json"
+    record = {"folder": str(folder), "files": read_sums(folder), "repository": "a/b", "revision": "f" * 40}
+    lock.write_text(json.dumps(record))
+    assert (locate(lock).repository, read_lock(lock).revision) == ("a/b", "f" * 40)
+    (folder / "config.json").unlink()
+    assert read_lock(lock).files == record["files"], "read without looking at the files"
+
+
+def test_identity_is_of_the_whole_or_of_parts(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    write_sums(tmp_path, ["a/config.json", "b/config.json"])
+    before = verify(tmp_path)
+    (tmp_path / "b" / "config.json").write_text("{ }")
+    write_sums(tmp_path, ["a/config.json", "b/config.json"])
+    after = verify(tmp_path)
+    assert before.identity("a") == after.identity("a")
+    assert before.identity("b") != after.identity("b") and before.identity() != after.identity()
+
+
+def test_a_part_in_a_subfolder_is_listed_with_it(tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    (tmp_path / "unet" / "w.fp16.safetensors").write_bytes(b"")
+    names = ["unet/config.json", "unet/w.fp16.safetensors"]
+    write_sums(tmp_path, names)
+    part = find_part(verify(tmp_path), "unet", "UNet2DConditionModel", "w")
+    assert (part.path, part.variant) == (tmp_path / "unet", "fp16")
+    write_sums(tmp_path, names[:1])
+    with pytest.raises(WeightsError, match=r"w\.fp16\.safetensors is not listed"):
+        find_part(verify(tmp_path), "unet", "UNet2DConditionModel", "w")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"weight_map": {}}', '{"weight_map": {"a": "../b.safetensors"}}',
+             '{"weight_map": {"a": "b.bin"}}', '{"weight_map": {"a": 3}}']
+)  # fmt: skip
+def test_an_index_names_safetensors_beside_it(tmp_path, text):
+    (tmp_path / "i.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"i\.json (is no index|does not name)"):
+        shards_of(tmp_path / "i.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from castex.protocols import Sample
+from castex.protocols import NO_CONDITION, Condition, Sample
 from castex.schedule import NoiseSchedule
 
 
@@ -18,7 +18,7 @@ class PointMassPredictor:
     target: Sample
     schedule: NoiseSchedule
 
-    def __call__(self, x_t: Sample, timestep: int) -> Sample:
-        """Predicted noise for any batch that broadcasts against the target."""
+    def __call__(self, x_t: Sample, timestep: int, condition: Condition = NO_CONDITION) -> Sample:
+        """Predicted noise for any batch that broadcasts against the target, whatever the condition."""
         signal, noise = self.schedule.coefficients(timestep)
         return (x_t - signal * self.target) / noise

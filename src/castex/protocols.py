@@ -8,6 +8,7 @@ a loss: the loop calls `image.backward(gradient)`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 Image = Float[Tensor, "views 3 height width"]
 Sample = Float[Tensor, "batch channels rows columns"]
+Text = Float[Tensor, "prompts tokens features"]
 
 Maps_co = TypeVar("Maps_co", covariant=True)
 Maps_contra = TypeVar("Maps_contra", contravariant=True)
@@ -56,12 +58,38 @@ class Renderer(Protocol[Maps_contra, Shot_contra]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a prediction depends on beside the noisy sample; a predictor ignores what it does not know.
+
+    There is no mask over the tokens: the text encoders of DeepFloyd use one, its UNets do not.
+    """
+
+    text: Text | None = None
+    """Embedded prompts, one per sample, or one for all of them."""
+    low_resolution: Float[Tensor, "batch 3 rows columns"] | None = None
+    """For an upsampler: a low-resolution picture in [-1, 1] at the size of the sample, already noised."""
+    noise_level: int | None = None
+    """Timestep of the noise on it."""
+    depth: Float[Tensor, "batch 3 height width"] | None = None
+    """For a depth ControlNet: nearness in [0, 1], thrice, at the size of the picture."""
+    depth_scale: float = 1.0
+    """Factor on what the ControlNet adds."""
+
+
+NO_CONDITION = Condition()
+
+
 @runtime_checkable
 class NoisePredictor(Protocol):
-    """A diffusion model, learned or in closed form: noisy sample and timestep to predicted noise."""
+    """A diffusion model, learned or in closed form: noisy sample and timestep to predicted noise.
 
-    def __call__(self, x_t: Sample, timestep: int) -> Sample:
-        """The predicted noise eps_hat(x_t, t)."""
+    Channels of a predicted variance are dropped. Whether samples are pixels in [-1, 1] or latent codes is the
+    predictor's own affair; `PixelGuidance` and `LatentGuidance` go with the one and the other.
+    """
+
+    def __call__(self, x_t: Sample, timestep: int, condition: Condition = NO_CONDITION) -> Sample:
+        """The predicted noise eps_hat(x_t, t, condition)."""
         ...
 
 
@@ -85,8 +113,8 @@ class Codec(Protocol):
         """A string that changes with the weights; a checkpoint made with another codec is not resumed."""
         ...
 
-    def encode(self, image: Image) -> Sample:
-        """Scaled latent code (the posterior mean), differentiable in `image`."""
+    def encode(self, image: Image, generator: torch.Generator | None = None) -> Sample:
+        """Scaled latent code, differentiable in `image`: the posterior mean, or with a generator a sample."""
         ...
 
     def decode(self, code: Sample) -> Image:

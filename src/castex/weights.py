@@ -1,7 +1,8 @@
-"""Model folders: found, checked byte for byte, and recorded.
+"""Model folders: found, checked byte for byte, recorded, and taken apart.
 
 A folder carries `SHA256SUMS` (the format of the `sha256sum` command). Shipped folders have it from the
-start; a downloaded one gets it at first download and is verified against it ever after.
+start; a downloaded one gets it at first download and is verified against it ever after. Its layout is that of
+`save_pretrained`: one network in the folder itself, or the parts of a pipeline in subfolders.
 """
 
 from __future__ import annotations
@@ -10,25 +11,50 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from castex.errors import WeightsError
-from castex.files import sha256, write_text
+from castex.files import fingerprint, sha256, write_text
 
 SUMS = "SHA256SUMS"
+# Weights in half precision bear this in their names where both kinds lie side by side.
+VARIANTS = (None, "fp16")
+SUSPECT = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A checked folder: where it is, and the SHA-256 of each file in it."""
+    """A checked folder: where it is, the SHA-256 of each file in it, and where it came from, if known."""
 
     path: Path
     files: dict[str, str]
+    repository: str | None = None
+    revision: str | None = None
+
+    def identity(self, *subfolders: str) -> str:
+        """A string that changes with any byte of the files, or of those in some subfolders."""
+        inside = tuple(f"{name}/" for name in subfolders) or ("",)
+        return fingerprint({name: sha for name, sha in self.files.items() if name.startswith(inside)})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One network of a model folder, every file of which was checked."""
+
+    path: Path
+    config: dict[str, Any]
+    variant: str | None
+    """What stands before `.safetensors` in the names of its weights; None for nothing."""
 
 
 def write_sums(folder: Path, names: list[str]) -> None:
     """Record the hashes of `names` in the folder's SHA256SUMS."""
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted(names)]
-    write_text(folder / SUMS, "".join(lines))
+    write_digests(folder, {name: sha256(folder / name) for name in names})
+
+
+def write_digests(folder: Path, digests: dict[str, str]) -> None:
+    """Record known hashes in the folder's SHA256SUMS."""
+    write_text(folder / SUMS, "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -72,17 +98,97 @@ def locate(path: Path) -> ModelFolder:
     """The checked folder behind a path: a model folder, or a lock file of `fetch`."""
     if path.suffix != ".json":
         return verify(path)
-    folder, files = _read_lock(path)
-    check(folder, files)
-    return ModelFolder(folder, files)
+    folder = read_lock(path)
+    check(folder.path, folder.files)
+    return folder
 
 
-def _read_lock(path: Path) -> tuple[Path, dict[str, str]]:
-    """Folder and hashes from the record that `fetch` wrote of one model."""
+def read_lock(path: Path) -> ModelFolder:
+    """What `fetch` recorded of one model, without looking at the files themselves."""
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
-        return Path(lock["folder"]), dict(lock["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        source = [None if lock.get(key) is None else str(lock[key]) for key in ("repository", "revision")]
+        return ModelFolder(Path(lock["folder"]), dict(lock["files"]), *source)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{path} is no lock file that names a folder and its files; run the rule `fetch` again"
         ) from error
+
+
+def find_part(folder: ModelFolder, subfolder: str, kind: str, stem: str) -> Part:
+    """The network of class `kind` in a subfolder (or in the folder itself, for an empty name).
+
+    Its weights are `<stem>.safetensors` or `<stem>.fp16.safetensors`, whole or in shards that an index names.
+    WeightsError for another class, weights that are no safetensors, a shard or a file that nobody checked.
+    """
+    config = read_config(folder, f"{subfolder}/config.json" if subfolder else "config.json")
+    path, inside = folder.path / subfolder, f"{subfolder}/" if subfolder else ""
+    check_alone(folder, subfolder)
+    found = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
+    if found != kind:
+        article = "an" if kind[0] in "AEIO" else "a"
+        raise WeightsError(f"{path / 'config.json'} describes a {found}; {article} {kind} is needed")
+    for variant in VARIANTS:
+        middle = "" if variant is None else f".{variant}"
+        index = f"{inside}{stem}.safetensors.index{middle}.json"
+        if index in folder.files:
+            _check_shards(folder, index, inside)
+            return Part(path, config, variant)
+        if f"{inside}{stem}{middle}.safetensors" in folder.files:
+            return Part(path, config, variant)
+    raise WeightsError(_not_here(path, f"{stem}.safetensors"))
+
+
+def read_config(folder: ModelFolder, name: str) -> dict[str, Any]:
+    """A JSON file of a model folder; WeightsError when it is not there, not listed or no JSON object."""
+    path = folder.path / name
+    if name not in folder.files:
+        raise WeightsError(_not_here(path.parent, "its weights", path.name))
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is no JSON; fetch the model again") from error
+    if not isinstance(value, dict):
+        raise WeightsError(f"{path} holds no settings of a model; fetch the model again")
+    return value
+
+
+def check_alone(folder: ModelFolder, subfolder: str) -> None:
+    """WeightsError when there is a file that a library might read and that nobody has checked.
+
+    A shard index, a second weights file or another tokenizer would silently be loaded in place of the right
+    one. Beside a network that lies in the folder itself there may be notes and pictures.
+    """
+    path, inside = folder.path / subfolder, f"{subfolder}/" if subfolder else ""
+    for other in sorted(path.iterdir()) if path.is_dir() else []:
+        weights = other.suffix in SUSPECT or other.name.endswith(".index.json")
+        if other.is_file() and f"{inside}{other.name}" not in folder.files and (subfolder or weights):
+            raise WeightsError(f"{other} is not listed in the folder's checksums; remove it")
+
+
+def _not_here(path: Path, weights: str, config: str = "config.json") -> str:
+    return (
+        f"{path} must hold and list {config} and {weights}; "
+        "weights in another format (pickles above all) are not read"
+    )
+
+
+def _check_shards(folder: ModelFolder, index: str, inside: str) -> None:
+    for shard in shards_of(folder.path / index):
+        if f"{inside}{shard}" not in folder.files:
+            raise WeightsError(
+                f"{folder.path / index} names the shard {shard}, which is not in the folder's checksums; "
+                "fetch the model again"
+            )
+
+
+def shards_of(index: Path) -> list[str]:
+    """The file names that an index of sharded weights names; WeightsError for anything but plain names."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        plain = all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors", name) for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{index} is no index of sharded weights; fetch the model again") from error
+    if not names or not plain:
+        raise WeightsError(f"{index} does not name safetensors files beside it; fetch the model again")
+    return names

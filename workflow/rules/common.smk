@@ -46,6 +46,7 @@ wildcard_constraints:
     variant="|".join(settings.reconstruct),
     picture="|".join(settings.pictures),
     model="|".join(settings.models),
+    trained="|".join(type(settings.train).model_fields),
     seed=r"\d+",
 
 
@@ -63,6 +64,22 @@ def model_sums(model):
 def bundled_mesh(asset):
     """The shipped mesh of a generated asset, for Snakemake to watch; an Objaverse object has none."""
     return f"data/mini/meshes/{asset}.glb" if sheet[asset].source == "mini" else []
+
+
+def meshes_of(split):
+    """Names of the shipped meshes of one split, whatever the scale."""
+    return [row.asset for row in sheet.values() if row.source == "mini" and row.split == split]
+
+
+def training_of(model):
+    """Steps, batch and budget of one mini model."""
+    own = getattr(settings.train, model)
+    return getattr(own, "training", own)
+
+
+def sitting_minutes(model):
+    """Wall-clock budget of one sitting of a training, in whole minutes."""
+    return int(training_of(model).minutes)
 
 
 def objaverse_lock(asset):

@@ -42,3 +42,24 @@ rule held_out:
     shell:
         "OMP_NUM_THREADS=1 python -m castex.cli.corpus --held-out --settings {input.settings} --meshes {input.meshes}"
         " --workers {threads} --output {params.folder} > {log} 2>&1"
+
+
+rule measure_corpus:
+    """Training pictures per second on two cores, against the budget; no part of `all`."""
+    input:
+        settings=rules.resolve_corpus.output.settings,
+        meshes=["data/mini/meshes/vase.glb", "data/mini/meshes/car.glb"],
+        budgets="data/corpus_budgets.yaml",
+    output:
+        record="results/train/speed/corpus.json",
+        table="results/train/speed/corpus.csv",
+    log:
+        "results/train/logs/measure_corpus.log",
+    benchmark:
+        "results/train/benchmarks/measure_corpus.tsv"
+    threads: 2
+    resources:
+        mem="2500MB",
+    shell:
+        "OMP_NUM_THREADS=1 python -m castex.cli.measure_corpus --settings {input.settings} --meshes {input.meshes}"
+        " --workers {threads} --budgets {input.budgets} --output {output.record} --table {output.table} > {log} 2>&1"

@@ -105,3 +105,36 @@ rule resolve_training:
         settings=settings.train_vae.model_dump(mode="json", exclude={"minutes", "evaluation_size"}),
     script:
         "../scripts/resolve.py"
+
+
+rule resolve_corpus:
+    """The settings of the training pictures."""
+    output:
+        settings="results/train/settings/corpus.json",
+    log:
+        "results/train/logs/resolve_corpus.log",
+    benchmark:
+        "results/train/benchmarks/resolve_corpus.tsv"
+    localrule: True
+    params:
+        settings=settings.corpus.model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
+rule resolve_train:
+    """The settings of one mini model: its shape, and how long it learns."""
+    output:
+        settings="results/train/settings/{trained}.json",
+    log:
+        "results/train/logs/resolve_train/{trained}.log",
+    benchmark:
+        "results/train/benchmarks/resolve_train/{trained}.tsv"
+    localrule: True
+    params:
+        # The budget of a sitting does not change the trained weights.
+        settings=lambda wildcards: getattr(settings.train, wildcards.trained).model_dump(
+            mode="json", exclude={"minutes": True, "training": {"minutes"}}
+        ),
+    script:
+        "../scripts/resolve.py"

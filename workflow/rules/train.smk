@@ -56,5 +56,11 @@ rule train_mini:
     """Everything that is shipped: models trained and measured, meshes made."""
     input:
         rules.measure_vae.output,
+        expand(rules.measure_samples.output, base=["if_m", "if_xl"]),
+        rules.measure_upsampler.output,
+        rules.measure_sd_vae.output,
+        rules.measure_latent.output,
+        rules.measure_controlnet.output,
+        rules.measure_clip.output,
         rules.make_meshes.output,
     localrule: True

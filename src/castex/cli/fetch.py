@@ -1,7 +1,8 @@
 """Bring one model of the configuration to this machine, check it, and record its files and hashes.
 
-A local folder is checked in place. A repository is downloaded at its pinned revision into the cache; known
-hashes are compared, unknown ones are recorded at the first download and compared ever after.
+A local folder is checked in place. A repository is downloaded at its pinned revision into the cache, from a
+mirror where it does not give the files; known hashes are compared, unknown ones are recorded at the first
+download and compared ever after.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     settings = ModelSettings.model_validate(read_json(arguments.settings))
     folder = fetch_model(settings, arguments.cache)
-    source = settings.model_dump(include={"repository", "revision"}) if settings.folder is None else {}
+    source = (
+        {} if folder.repository is None else {"repository": folder.repository, "revision": folder.revision}
+    )
     lock = {"model": arguments.name, "folder": str(folder.path), "files": folder.files, **source}
     write_json(arguments.output, lock | {"licence": settings.licence})
 

@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     import torch
 
+    from castex.budget import compared, processor
     from castex.files import write_json, write_text
     from castex.light import prefiltered
     from castex.panorama import generated_panorama
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "steps": steps,
         "machine": {
-            "device": torch.cuda.get_device_name() if arguments.device == "cuda" else _processor(),
+            "device": torch.cuda.get_device_name() if arguments.device == "cuda" else processor(),
             "cores": len(os.sched_getaffinity(0)),
             "threads": torch.get_num_threads(),
             "python": platform.python_version(),
@@ -57,21 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     write_json(arguments.output, record)
     print(f"{steps[1]['median_s']:.3f} s per step at 50,000 triangles; prefiltering {prefiltering:.1f} s")
     if arguments.budgets is not None and arguments.table is not None:
-        write_text(arguments.table, _compared(record, arguments.budgets))
-
-
-def _compared(record: dict[str, Any], budgets: Path) -> str:
-    """The measured figures beside their budgets, as CSV."""
-    import yaml
-
-    from castex.files import read_text
-
-    lines = ["item,value,unit,budget,verdict,what"]
-    for name, entry in yaml.safe_load(read_text(budgets)).items():
-        value = record[name]
-        verdict = "PASS" if value <= entry["budget"] else "FAIL"
-        lines.append(f'{name},{value:.3f},{entry["unit"]},{entry["budget"]},{verdict},"{entry["what"]}"')
-    return "\n".join(lines) + "\n"
+        write_text(arguments.table, compared(record, arguments.budgets))
 
 
 def _measured(mesh: Mesh, light: EnvironmentLight, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -145,18 +132,6 @@ def _now(device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    import platform
-
-    from castex.files import read_text
-
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = read_text(cpuinfo).splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

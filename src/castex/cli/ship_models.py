@@ -1,6 +1,6 @@
 """Check what was made and, if it holds, copy it to the folder that is shipped.
 
-The autoencoder must beat its yardstick; the meshes must be whole, and made by the code of this checkout.
+A model must reach its yardstick; the meshes must be whole, and made by the code of this checkout.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--vae", type=Path, help="trained model folder with its yardstick")
+    source.add_argument("--model", type=Path, help="trained folder of the mini family with its yardstick")
     source.add_argument("--meshes", type=Path, help="folder that the rule make_meshes wrote")
     parser.add_argument("--output", type=Path, required=True, help="folder to ship into, under data/mini")
     parser.add_argument(
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     if arguments.vae is not None:
         _ship_vae(arguments.vae, arguments.output)
+    elif arguments.model is not None:
+        _ship_model(arguments.model, arguments.output)
     else:
         _ship_meshes(arguments.meshes, arguments.output, arguments.sheet)
 
@@ -55,6 +58,14 @@ def _ship_meshes(source: Path, output: Path, sheet: Path) -> None:
     changed = record_files(sheet, output)
     news = f"new hashes of {', '.join(changed)}" if changed else "the same hashes as before"
     print(f"shipped {len(wanted)} meshes to {output}; {news} in {sheet}")
+
+
+def _ship_model(source: Path, output: Path) -> None:
+    from castex.training.family import ship
+
+    ship(source, output)
+    size = sum(path.stat().st_size for path in output.rglob("*.safetensors"))
+    print(f"shipped {output}: {size / 1e6:.2f} MB of weights")
 
 
 def _ship_vae(source: Path, output: Path) -> None:

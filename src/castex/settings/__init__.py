@@ -17,10 +17,15 @@ from castex.settings.assets import (
     LightSettings,
     ObjaverseSettings,
 )
-from castex.settings.base import Address, FileName, Fraction, Sha256
+from castex.settings.base import Fraction
 from castex.settings.base import Name as Name
 from castex.settings.base import Settings as Settings
+from castex.settings.family import FamilySettings
+from castex.settings.models import EmbedSettings as EmbedSettings
+from castex.settings.models import ModelSettings as ModelSettings
+from castex.settings.models import PromptSettings as PromptSettings
 from castex.settings.render import DressSettings, RelightingSettings
+from castex.settings.training import CorpusSettings
 
 
 class OptimiseSettings(Settings):
@@ -140,29 +145,6 @@ class TrainVaeSettings(Settings):
     """Seed of the initial weights, the dead leaves and the batches."""
 
 
-class ModelSettings(Settings):
-    """Where one model comes from: a local folder, or a pinned revision of a repository on the Hub."""
-
-    folder: str | None = None
-    """Local folder with a SHA256SUMS file; wins over the repository when it is set."""
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    """Repository on the Hugging Face Hub, `owner/name`."""
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
-    """Commit of that repository, 40 hexadecimal digits; never a branch name."""
-    files: dict[FileName, Sha256 | None] = Field(default={})
-    """Files to fetch with their SHA-256; an unknown hash stays empty and is recorded at first download."""
-    licence: str
-    """Licence of the weights, as an SPDX identifier where there is one."""
-    gate: Address | None = None
-    """Page on which the licence has to be accepted before the weights can be had."""
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> ModelSettings:
-        if self.folder is None and (self.repository is None or self.revision is None or not self.files):
-            raise ValueError("a model needs `folder`, or `repository` with `revision` and `files`")
-        return self
-
-
 class SweepSettings(Settings):
     """Which runs an experiment consists of: every variant on every picture with every seed."""
 
@@ -196,6 +178,10 @@ class Config(Settings):
     """Timeouts and retries of all downloads."""
     models: dict[Name, ModelSettings]
     """Models by the name that variants use."""
+    prompts: dict[Name, PromptSettings] = Field(default={})
+    """Texts that are embedded together, by name."""
+    embed: EmbedSettings = EmbedSettings()
+    """How the text encoder is run."""
     files: dict[Name, FileSettings] = Field(default={})
     """Other files that the scale needs from outside, by name; no two share a path."""
     objaverse: ObjaverseSettings = ObjaverseSettings()
@@ -210,6 +196,10 @@ class Config(Settings):
     """The exhibit of maps and lights."""
     pictures: dict[Name, str]
     """Target pictures: a path, or `skimage:<name>` for a photograph bundled with scikit-image."""
+    corpus: CorpusSettings = CorpusSettings()
+    """Training pictures of the mini models."""
+    train: FamilySettings = FamilySettings()
+    """Shapes and training of the mini family (target `train_mini`, no part of `all`)."""
     train_vae: TrainVaeSettings
     """Training of the mini autoencoder (target `train_vae`, no part of `all`)."""
     reconstruct: dict[Name, ReconstructSettings]
@@ -233,6 +223,13 @@ class Config(Settings):
             missing = sorted(set(used) - known)
             if missing:
                 raise ValueError(f"relighting names the unknown {kind} {missing[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _text_encoders_exist(self) -> Config:
+        for name, model in self.models.items():
+            if model.text is not None and model.text not in self.models:
+                raise ValueError(f"model {name} names the unknown text encoder {model.text!r}")
         return self
 
     @model_validator(mode="after")

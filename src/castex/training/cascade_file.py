@@ -32,8 +32,8 @@ def save_upsampler(folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer
 def _save(
     folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer, pipeline: str, *, upsampler: bool
 ) -> None:
-    _half(unet).save_pretrained(folder / "unet")
-    _half(encoder).save_pretrained(folder / "text_encoder")
+    half(unet).save_pretrained(folder / "unet")
+    half(encoder).save_pretrained(folder / "text_encoder")
     tokenizer.save_pretrained(folder / "tokenizer")
     new_scheduler(upsampler=upsampler).save_pretrained(folder / "scheduler")
     parts: dict[str, Any] = {
@@ -50,7 +50,8 @@ def _save(
     write_json(folder / "model_index.json", parts | NO_CHECKER)
 
 
-def _half(network: nn.Module) -> Any:
+def half(network: nn.Module) -> Any:
+    """A copy on the CPU in half precision, as it is written."""
     return copy.deepcopy(network).cpu().half()
 
 

@@ -6,11 +6,11 @@ import math
 import multiprocessing
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -26,6 +26,9 @@ from castex.scene_file import load_scene
 from castex.settings.training import CorpusSettings
 from castex.training.corpus import Studio, Work, make_shard, shard_list
 from castex.training.lights import drawn_panorama
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 RECORD = "corpus.json"
 BEGUN = "begun.json"
@@ -64,10 +67,16 @@ def make_corpus(job: CorpusJob, *, workers: int = 1) -> dict[str, Any]:
     if not work:
         raise InputError("the corpus would be empty; its settings name no known mesh or material")
     _begin(job)
-    started, progress, made = time.monotonic(), Progress("corpus", len(work)), []
-    for path in _spread(job, work, workers):
-        made.append(path)
-        progress.update(len(made), path.stem)
+    # Lights first: every process needs them all.
+    parts = [range(k, len(job.names), workers) for k in range(workers)]
+    list(_spread(job, _lights, parts, workers))
+    # Neighbours in the list share a mesh, so a batch rarely prepares more than one.
+    size = math.ceil(len(work) / (6 * workers))
+    batches = [work[start : start + size] for start in range(0, len(work), size)]
+    started, progress, made = time.monotonic(), Progress("corpus", len(work)), list[Path]()
+    for paths in _spread(job, _make, batches, workers):
+        made += paths
+        progress.update(len(made), paths[-1].stem)
     record = {
         "identity": job.identity,
         "settings": job.settings.model_dump(mode="json"),
@@ -92,24 +101,20 @@ def _begin(job: CorpusJob) -> None:
     write_json(begun, {"identity": job.identity})
 
 
-def _spread(job: CorpusJob, work: list[Work], workers: int) -> Iterator[Path]:
-    """The paths of all shards, as they are finished; a mesh stays with one process as far as possible."""
-    count = math.ceil(len(work) / (6 * workers))
-    batches = [work[start : start + count] for start in range(0, len(work), count)]
+def _spread(
+    job: CorpusJob, function: Callable[[CorpusJob, Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    """The results in order, from as many processes as there are workers, or from this one."""
     if workers == 1:
-        torch.set_num_threads(1)
-        _lights(job, range(len(job.names)))
-        for batch in batches:
-            yield from _make(job, batch)
+        for item in items:
+            yield function(job, item)
         return
     # Forked children would inherit the state of torch's and Embree's threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        list(pool.map(_lights, [job] * workers, [range(k, len(job.names), workers) for k in range(workers)]))
-        for paths in pool.map(_make, [job] * len(batches), batches):
-            yield from paths
+        yield from pool.map(function, [job] * len(items), items)
 
 
 def _make(job: CorpusJob, batch: list[Work]) -> list[Path]:

@@ -35,12 +35,12 @@ def drawn_panorama(number: int, *, seed: int) -> Float[Tensor, "height width 3"]
     base = torch.lerp(below.expand_as(dome), dome, (up * (4 if room else 40)).sigmoid())
     if room:
         boxes = [
-            (towards(-0.2), _triple(tinted(uniform(2, 8), 0.12)), uniform(0.25, 0.5))
+            (towards(-0.2), _triple(tinted(uniform(2.0, 8.0), 0.12)), uniform(0.25, 0.5))
             for _ in range(int(torch.randint(2, 5, (), generator=stream)))
         ]
         total = with_lights(base, direction, boxes, square=True)
     else:
-        sun = (towards(0.3), _triple(tinted(uniform(60, 140), 0.15)), 0.08)
+        sun = (towards(0.3), _triple(tinted(uniform(60.0, 140.0), 0.15)), 0.08)
         total = with_lights(base, direction, [sun])
     solid_angle = (1 - up.square()).clamp_min(0).sqrt()
     mean = (total * solid_angle).sum() / (3 * solid_angle.sum())

@@ -6,7 +6,6 @@ was said at all. The probes are thrown away; the encoder is frozen in every diff
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from castex.settings.training import TrainingSettings
 from castex.training.captions import VIEWS, Facts, caption
+from castex.training.cascade_file import half
 from castex.training.materials import COLOURS, MATERIALS
 from castex.training.t5 import CORPUS_MESHES, WIDTH, TextInput, new_encoder, new_tokenizer
 
@@ -55,7 +55,7 @@ class TextRecipe:
 
     def export(self, averages: nn.ModuleDict, folder: Path) -> None:
         """Write encoder and tokenizer, weights in half precision, as a T5 repository has them."""
-        copy.deepcopy(averages["text_encoder"]).cpu().half().save_pretrained(folder / "text_encoder")
+        half(averages["text_encoder"]).save_pretrained(folder / "text_encoder")
         self.tokenizer.save_pretrained(folder / "tokenizer")
 
 

@@ -13,7 +13,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ LONGEST_CURVE = 100
 """Rows of the loss curve that is kept: each is a mean over its share of the steps."""
 
 
+@runtime_checkable
 class Recipe(Protocol):
     """What one model is and what it learns from."""
 

@@ -29,6 +29,9 @@ class BlockCode:
 
     def round_trip(self, image: Image) -> Image:
         """Encode and decode; both sides must be multiples of the block size."""
+        return torch.cat([self._coded(picture[None]) for picture in image])
+
+    def _coded(self, image: Image) -> Image:
         blocks = _blocks(image)
         coded = (blocks - self.mean) @ self.basis.T @ self.basis + self.mean
         return F.fold(coded.T[None], image.shape[2:], BLOCK, stride=BLOCK).clamp(0, 1)

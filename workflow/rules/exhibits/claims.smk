@@ -34,6 +34,7 @@ rule claims:
             rules.toy_reconstruction.output.csv,
             rules.toy_sensitivity.output.csv,
             rules.relighting.output.csv,
+            rules.cost.output.csv,
         ],
         ledger="data/claims.yaml",
         reported="data/reported.csv",

@@ -13,6 +13,8 @@ rule ledger:
                 rules.toy_reconstruction.benchmark,
                 rules.toy_sensitivity.benchmark,
                 rules.relighting.benchmark,
+                rules.measure_cost.benchmark,
+                rules.cost.benchmark,
             ]
         ),
         budgets="data/budgets.yaml",

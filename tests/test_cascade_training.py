@@ -1,0 +1,235 @@
+"""The mini cascade: text encoder, both stages, folders that stock pipelines load, exact resumption."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_corpus import MESHES
+
+from castex.files import write_json
+from castex.schedule import squared_cosine
+from castex.settings.shot import ShotSettings
+from castex.settings.training import (
+    CascadeShape,
+    CorpusSettings,
+    TrainBaseSettings,
+    TrainingSettings,
+    TrainUpsamplerSettings,
+)
+from castex.training.base import BaseRecipe
+from castex.training.cascade_file import load_text
+from castex.training.corpus_data import read_corpus
+from castex.training.corpus_run import CorpusJob, make_corpus
+from castex.training.denoiser import Noising, with_empty
+from castex.training.sitting import sit, write_model
+from castex.training.t5 import MAX_TOKENS, WIDTH, TextInput, embedded, grammar_words
+from castex.training.text import ANSWERS, TextRecipe, drawn_caption, probed
+from castex.training.trainer import Trainer
+from castex.training.upsampler import UpsamplerRecipe, low_resolution
+
+CPU = torch.device("cpu")
+STEPS = TrainingSettings(steps=4, batch=4, checkpoint_every=2)
+BASE = TrainBaseSettings(
+    size=16,
+    shape=CascadeShape(channels=(8, 16), layers=(1, 1), attention=(False, True), head=8),
+    training=STEPS,
+)
+UP = TrainUpsamplerSettings(
+    base=16, size=32, crop=32, training=STEPS,
+    shape=CascadeShape(channels=(8, 16), layers=(1, 1), attention=(False, True), head=8),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cascade-corpus")
+    settings = CorpusSettings(
+        size=32, atlas=32, shots=1, lights=1, light_side=32, materials=["striped"], shot=ShotSettings(views=2)
+    )
+    make_corpus(CorpusJob(settings, (MESHES / "bowl.glb",), False, "cpu", folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("t5") / "t5"
+    settings = TrainingSettings(
+        steps=150, batch=64, learning_rate=3e-3, ema_decay=0.98, mixed_precision=False
+    )
+    recipe = TextRecipe(settings)
+    trainer = Trainer(recipe, settings, data="grammar")
+    sit(trainer, folder.parent / "c", folder, lambda into: recipe.export(trainer.averages, into))
+    return folder, trainer, recipe
+
+
+def test_the_text_encoder_learns_what_captions_say(text):
+    _, trainer, recipe = text
+    stream = torch.Generator().manual_seed(99)
+    sentences, targets = zip(*(drawn_caption(stream) for _ in range(200)), strict=True)
+    reader = TextInput(recipe.tokenizer)
+    with torch.no_grad():
+        logits = probed(
+            trainer.averages["text_encoder"], trainer.averages["probes"], reader, list(sentences), CPU
+        )
+    for k, (found, answers) in enumerate(zip(logits, ANSWERS, strict=True)):
+        wanted = torch.tensor([t[k] for t in targets])
+        right = (found.argmax(1) == wanted).float().mean()
+        assert right > 0.9 > 1.5 / len(answers), f"probe {k}: {right}"
+
+
+def test_a_caption_knows_what_it_says():
+    stream = torch.Generator().manual_seed(1)
+    for _ in range(100):
+        sentence, targets = drawn_caption(stream)
+        words = sentence.replace(",", "").split()
+        for answers, target in zip(ANSWERS[:2], targets, strict=False):
+            said = [a for a in answers if a in words]
+            assert said == ([answers[target]] if target < len(answers) else [])
+
+
+def test_the_tokenizer_keeps_words_whole_and_spells_the_rest(text):
+    tokenizer, encoder = load_text(text[0])
+    for word in grammar_words():
+        assert len(tokenizer(word).input_ids) == 2, f"{word} is one token and the end"
+    spelled = tokenizer("a cow in a suit").input_ids
+    assert tokenizer.unk_token_id not in spelled and len(spelled) > 6
+    states = embedded(encoder, TextInput(tokenizer), ["a red vase", "", "a red vase"], CPU)
+    assert states.shape == (3, MAX_TOKENS, WIDTH)
+    assert torch.equal(states[0], states[2]) and not torch.equal(states[0], states[1])
+    assert next(encoder.parameters()).dtype == torch.float32
+
+
+def trained(recipe, settings, corpus_identity, folder, **sitting):
+    trainer = Trainer(recipe, settings.training, data=corpus_identity)
+    return trainer, trainer.run(folder, **sitting)
+
+
+@pytest.mark.parametrize("kind", ["base", "upsampler"])
+def test_both_stages_resume_to_the_same_bytes(kind, corpus, text, tmp_path):
+    from test_trainer import ticking
+
+    settings, size = (BASE, 16) if kind == "base" else (UP, None)
+    make = BaseRecipe if kind == "base" else UpsamplerRecipe
+    pictures = read_corpus(corpus, "models", size=size)
+
+    def fresh():
+        return make("x", settings, pictures, load_text(text[0]))
+
+    whole, done = trained(fresh(), settings, "d", tmp_path / "a")
+    assert done and len(whole.losses) == 4 and all(loss > 0 for loss in whole.losses)
+    cut, done = trained(fresh(), settings, "d", tmp_path / "b", clock=ticking(4))
+    assert not done
+    again = Trainer(fresh(), settings.training, data="d")
+    assert again.resume(tmp_path / "b") and again.step == cut.step
+    again.run(tmp_path / "b")
+    assert again.losses == whole.losses
+    ours, theirs = (t.averages["unet"].state_dict() for t in (whole, again))
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_a_base_folder_runs_in_the_stock_pipeline(corpus, text, tmp_path):
+    from diffusers import IFPipeline
+
+    pictures = read_corpus(corpus, "models", size=16)
+    recipe = BaseRecipe("x", BASE, pictures, load_text(text[0]))
+    trainer = Trainer(recipe, BASE.training, data="d")
+    write_model(tmp_path / "if", lambda folder: recipe.export(trainer.averages, folder))
+    weights = load_file(tmp_path / "if/unet/diffusion_pytorch_model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    pipeline = IFPipeline.from_pretrained(
+        tmp_path / "if",
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        local_files_only=True,
+        torch_dtype=torch.float32,
+    )
+    assert pipeline.scheduler.config.thresholding and pipeline.scheduler.config.sample_max_value == 1.5
+    pipeline.set_progress_bar_config(disable=True)
+    found = pipeline("a red vase", num_inference_steps=2, output_type="pt", clean_caption=False).images
+    assert found.shape == (1, 3, 16, 16) and torch.isfinite(found).all()
+
+
+def test_an_upsampler_folder_runs_in_the_stock_pipeline(corpus, text, tmp_path):
+    from diffusers import IFSuperResolutionPipeline
+
+    recipe = UpsamplerRecipe("x", UP, read_corpus(corpus, "models"), load_text(text[0]))
+    trainer = Trainer(recipe, UP.training, data="d")
+    write_model(tmp_path / "ii", lambda folder: recipe.export(trainer.averages, folder))
+    pipeline = IFSuperResolutionPipeline.from_pretrained(
+        tmp_path / "ii",
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        local_files_only=True,
+        torch_dtype=torch.float32,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    low = torch.rand(1, 3, 16, 16)
+    found = pipeline("a vase", image=low, num_inference_steps=2, output_type="pt", clean_caption=False).images
+    assert found.shape == (1, 3, 32, 32) and torch.isfinite(found).all()
+    assert json.loads((tmp_path / "ii/unet/config.json").read_text())["class_embed_type"] == "timestep"
+
+
+def test_low_resolution_conditions_are_the_two_of_synthesis_and_of_diffusers():
+    x = torch.rand(2, 3, 32, 32)
+    found = low_resolution(x, 8, torch.tensor([True, False]))
+    # Every fourth pixel, repeated: sixteen equal pixels per block.
+    assert torch.equal(found[0], x[0, :, ::4, ::4].repeat_interleave(4, 1).repeat_interleave(4, 2))
+    mean = torch.nn.functional.avg_pool2d(x[1:], 4)
+    assert found[1, :, 0, 0].allclose(mean[0, :, 0, 0]) and found[1, :, -1, -1].allclose(mean[0, :, -1, -1])
+
+
+def test_crops_of_picture_and_condition_agree(corpus, text):
+    settings = UP.model_copy(update={"size": 32, "base": 8, "crop": 16})
+    recipe = UpsamplerRecipe("x", settings, read_corpus(corpus, "models"), load_text(text[0]))
+    x = torch.arange(32 * 32).float().view(1, 1, 32, 32).expand(3, 3, 32, 32)
+    one, other = recipe._cropped(x, x + 0.5, torch.Generator().manual_seed(0))
+    assert one.shape == (3, 3, 16, 16) and torch.equal(one + 0.5, other)
+    corners = one[:, 0, 0, 0]
+    assert (corners % 4 == 0).all() and len(corners.unique()) > 1
+
+
+def test_the_loss_is_weighted_by_min_snr():
+    noising = Noising(squared_cosine(), CPU)
+    schedule = squared_cosine()
+    for t in (5, 500, 950):
+        signal, noise = schedule.coefficients(t)
+        snr = signal**2 / noise**2
+        assert float(noising.weight[t]) == pytest.approx(min(snr, 5) / snr, rel=1e-4)
+    x, eps = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    t = torch.tensor([10, 900])
+    noised = noising.noised(x, eps, t)
+    assert noised[1].allclose(schedule.noised(x[1:], eps[1:], 900)[0], atol=1e-6)
+    assert float(noising.loss(eps, eps, t)) == 0
+    drawn = noising.timesteps(100, torch.Generator().manual_seed(0))
+    assert drawn.min() < 10 and drawn.max() >= 990 and (drawn // 10).unique().numel() == 100
+
+
+def test_a_tenth_of_the_captions_is_emptied():
+    stream = torch.Generator().manual_seed(0)
+    kept = with_empty(["x"] * 2000, stream)
+    assert 150 < kept.count("") < 250
+
+
+def test_the_verbs_train_and_stop_at_their_budget(corpus, text, tmp_path, capsys):
+    from castex.cli import main
+
+    write_json(tmp_path / "s.json", BASE.model_dump(mode="json"))
+    common = ["--settings", str(tmp_path / "s.json"), "--corpus", str(corpus), "--text", str(text[0])]
+    places = ["--checkpoints", str(tmp_path / "c"), "--output", str(tmp_path / "if_m")]
+    assert main(["train_base", *common, "--minutes", "1e-9", *places]) != 0
+    assert "ended at step 1 of 4" in capsys.readouterr().err and not (tmp_path / "if_m").exists()
+    assert main(["train_base", *common, *places]) == 0
+    assert json.loads((tmp_path / "if_m/training.json").read_text())["name"] == "if_m"
+
+
+@pytest.mark.parametrize(
+    "change", [{"channels": (8, 16, 24)}, {"channels": (8, 12)}, {"layers": (1,)}, {"head": 4}]
+)
+def test_shapes_that_cannot_be_are_refused(change):
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError):
+        CascadeShape.model_validate(BASE.shape.model_dump() | change)

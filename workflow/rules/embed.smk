@@ -1,0 +1,47 @@
+# Prompts as numbers: once per set of prompts and text encoder, in a process that holds nothing else.
+
+
+def lock_of_text_encoder(model):
+    """The lock file of the model whose text encoder a model was trained with."""
+    return f"<results>/lock/{settings.models[model].text or model}.json"
+
+
+rule resolve_prompts:
+    """Texts that are embedded together."""
+    output:
+        settings="<results>/settings/prompts/{prompts}.json",
+    log:
+        "<logs>/resolve_prompts/{prompts}.log",
+    benchmark:
+        "<benchmarks>/resolve_prompts/{prompts}.tsv"
+    wildcard_constraints:
+        prompts="|".join(settings.prompts) or NO_NAME,
+    localrule: True
+    params:
+        settings=lambda wildcards: settings.prompts[wildcards.prompts].model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
+rule embed:
+    """Prompts and their view words, embedded by the text encoder of one model."""
+    input:
+        lock=lambda wildcards: lock_of_text_encoder(wildcards.model),
+        texts=rules.resolve_prompts.output.settings,
+    output:
+        embeddings="<results>/embeddings/{model}/{prompts}.safetensors",
+    log:
+        "<logs>/embed/{model}/{prompts}.log",
+    benchmark:
+        "<benchmarks>/embed/{model}/{prompts}.tsv"
+    wildcard_constraints:
+        prompts="|".join(settings.prompts) or NO_NAME,
+    threads: 1
+    resources:
+        # T5-XXL in half precision is 9.5 GB, and lies in host memory once before it is on the device.
+        mem="24GB" if settings.embed.device == "cuda" else "2GB",
+    params:
+        settings=settings.embed.model_dump_json(exclude_defaults=True),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.embed --model {input.lock} --texts {input.texts}"
+        " --settings {params.settings:q} --output {output.embeddings} > {log} 2>&1"
