@@ -98,7 +98,9 @@ def draw_base(model: DeepFloydBase, drawing: Drawing) -> Image:
     return _image(drawing.samples(model, model.schedule, noise, threshold=model.threshold))
 
 
-def draw_enlarged(model: DeepFloydUpsampler, drawing: Drawing, base: Image) -> Image:
+def draw_enlarged(
+    model: DeepFloydUpsampler, drawing: Drawing, base: Float[Tensor, "views 3 rows columns"]
+) -> Image:
     """The base model's pictures at the upsampler's size, one per prompt."""
     side = model.network.size
     stream = generator(drawing.settings.seed, "samples", "low resolution")

@@ -93,6 +93,11 @@ def present_assets():
     return [name for name, row in assets.items() if not row.missing]
 
 
+def lock_of_text_encoder(model):
+    """The lock file of the model whose text encoder a model was trained with."""
+    return f"<results>/lock/{settings.models[model].text or model}.json"
+
+
 def lock_of_panorama(light):
     """The lock file of the panorama behind a light; a generated one needs none."""
     file = settings.lights[light].file

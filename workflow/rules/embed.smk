@@ -1,11 +1,6 @@
 # Prompts as numbers: once per set of prompts and text encoder, in a process that holds nothing else.
 
 
-def lock_of_text_encoder(model):
-    """The lock file of the model whose text encoder a model was trained with."""
-    return f"<results>/lock/{settings.models[model].text or model}.json"
-
-
 rule resolve_prompts:
     """Texts that are embedded together."""
     output:

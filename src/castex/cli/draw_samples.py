@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from castex.draw import Drawing
+    from castex.mesh import Mesh
     from castex.settings.samples import DrawnSettings
 
 AZIMUTH, ELEVATION, DISTANCE = 30.0, 20.0, 3.9
@@ -78,6 +79,7 @@ def _images(arguments: argparse.Namespace, model: DrawnSettings, drawing: Drawin
 
     from castex import diffusion, draw
     from castex.errors import InputError
+    from castex.mesh import read_mesh
 
     execution = drawing.settings.execution
     match model.stage:
@@ -95,20 +97,19 @@ def _images(arguments: argparse.Namespace, model: DrawnSettings, drawing: Drawin
                 raise InputError("a depth ControlNet needs --under, its Stable Diffusion, and --mesh")
             below = diffusion.load_stable_diffusion(arguments.under, execution)
             network = diffusion.load_depth_controlnet(arguments.model, below, execution)
-            depth = _depth(arguments.mesh, below.network.size * below.codec.stride)
+            depth = depth_picture(read_mesh(arguments.mesh), below.network.size * below.codec.stride)
             return draw.draw_on_depth(network, drawing, depth)
 
 
-def _depth(mesh: Path, side: int) -> Tensor:
-    from castex.mesh import read_mesh
+def depth_picture(mesh: Mesh, side: int) -> Tensor:
+    """What the ControlNet sees, `1 3 side side` in [0, 1]: the mesh a little from the side and above."""
     from castex.raster import Raster
     from castex.render import depth_pictures
     from castex.shot import fixed_shot
     from castex.visibility import visibility_of
 
-    prepared = read_mesh(mesh)
     shot = fixed_shot([AZIMUTH], [ELEVATION], distance=DISTANCE)
-    seen = Raster(prepared).depth(visibility_of(prepared)(shot, side), shot)
+    seen = Raster(mesh).depth(visibility_of(mesh)(shot, side), shot)
     return depth_pictures(seen).expand(-1, 3, -1, -1)
 
 
