@@ -11,7 +11,7 @@ from castex.settings.family import FamilySettings
 from castex.settings.training import CorpusSettings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def script(root):
     path = root / "workflow/scripts/gpu_train.py"
     found = importlib.util.spec_from_file_location("gpu_train", path)
@@ -33,7 +33,9 @@ def test_the_overlay_changes_steps_and_device_and_keeps_shapes(script, tmp_path)
         told = kind.model_validate(json.loads((tmp_path / f"settings/{name}.json").read_text()))
         own, training = getattr(family, name), getattr(told, "training", told)
         if name != "t5":
-            assert training.device == "cuda" and training.steps > getattr(own, "training", own).steps
+            before = getattr(own, "training", own)
+            assert training.device == "cuda"
+            assert training.steps * training.batch > before.steps * before.batch
         for part in ("shape", "size", "base", "crop"):
             assert getattr(told, part, None) == getattr(own, part, None)
     assert json.loads((tmp_path / "settings/corpus.json").read_text()) == CorpusSettings().model_dump(
