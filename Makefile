@@ -82,7 +82,7 @@ gpu-check:  ## on a GPU machine, with its own Python and torch: what needs a CUD
 	$(GPU_PYTHON) workflow/scripts/gpu_check.py check
 
 gpu-train:  ## on a GPU machine, with its own Python and torch: the mini family in 25 minutes, into .gpu/train
-	$(GPU_PYTHON) workflow/scripts/gpu_train.py .gpu/train
+	$(GPU_PYTHON) workflow/scripts/gpu_train.py train .gpu/train
 
 constraints:  ## resolve constraints.txt anew (needs uv)
 	env -u UV_FIND_LINKS uv pip compile --universal --python-version 3.11 --no-header --no-annotate \

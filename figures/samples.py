@@ -82,6 +82,9 @@ def draw(records: Sequence[Mapping[str, Any]], pictures: Sequence[np.ndarray], c
     width = columns * len(records)
     cell = (PAGE_IN - 0.8) / width
     figure, cells = plt.subplots(rows, width, figsize=(PAGE_IN, cell * rows * 1.04 + 0.7), squeeze=False)
+    engine = figure.get_layout_engine()
+    assert engine is not None, "the style sheet sets one"
+    engine.set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.0)
     for axes in cells.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

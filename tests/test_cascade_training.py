@@ -26,7 +26,7 @@ from castex.training.sitting import sit, write_model
 from castex.training.t5 import MAX_TOKENS, WIDTH, TextInput, embedded, grammar_words
 from castex.training.text import ANSWERS, TextRecipe, drawn_caption, probed
 from castex.training.trainer import Trainer
-from castex.training.upsampler import UpsamplerRecipe, low_resolution
+from castex.training.upsampler import UpsamplerRecipe, conditions
 
 CPU = torch.device("cpu")
 STEPS = TrainingSettings(steps=4, batch=4, checkpoint_every=2)
@@ -149,6 +149,7 @@ def test_a_base_folder_runs_in_the_stock_pipeline(corpus, text, tmp_path):
     pipeline.set_progress_bar_config(disable=True)
     found = pipeline("a red vase", num_inference_steps=2, output_type="pt", clean_caption=False).images
     assert found.shape == (1, 3, 16, 16) and torch.isfinite(found).all()
+    assert weights["conv_out.weight"][3:].abs().max() == 0 < weights["conv_out.weight"][:3].abs().max()
 
 
 def test_an_upsampler_folder_runs_in_the_stock_pipeline(corpus, text, tmp_path):
@@ -172,13 +173,15 @@ def test_an_upsampler_folder_runs_in_the_stock_pipeline(corpus, text, tmp_path):
     assert json.loads((tmp_path / "ii/unet/config.json").read_text())["class_embed_type"] == "timestep"
 
 
-def test_low_resolution_conditions_are_the_two_of_synthesis_and_of_diffusers():
-    x = torch.rand(2, 3, 32, 32)
-    found = low_resolution(x, 8, torch.tensor([True, False]))
+def test_conditions_are_the_two_of_the_loader():
+    x = 2 * torch.rand(2, 3, 32, 32) - 1
+    found = conditions(x, 8, torch.tensor([True, False]))
     # Every fourth pixel, repeated: sixteen equal pixels per block.
-    assert torch.equal(found[0], x[0, :, ::4, ::4].repeat_interleave(4, 1).repeat_interleave(4, 2))
-    mean = torch.nn.functional.avg_pool2d(x[1:], 4)
-    assert found[1, :, 0, 0].allclose(mean[0, :, 0, 0]) and found[1, :, -1, -1].allclose(mean[0, :, -1, -1])
+    blocks = x[0, :, ::4, ::4].repeat_interleave(4, 1).repeat_interleave(4, 2)
+    assert found[0].allclose(blocks, atol=1e-6)
+    soft = torch.nn.functional.interpolate(x[1:], (8, 8), mode="bilinear", antialias=True)
+    assert found[1, :, 0, 0].allclose(soft[0, :, 0, 0], atol=1e-6)
+    assert found[1, :, -1, -1].allclose(soft[0, :, -1, -1], atol=1e-6)
 
 
 def test_crops_of_picture_and_condition_agree(corpus, text):
@@ -233,3 +236,25 @@ def test_shapes_that_cannot_be_are_refused(change):
 
     with pytest.raises(ValidationError):
         CascadeShape.model_validate(BASE.shape.model_dump() | change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("missing", r"as a T5EncoderModel: missing keys, .*block\.1\."),
+        ("tokens", r"added_tokens\.json is not listed"),
+    ],
+)
+def test_a_text_encoder_that_is_not_whole_is_refused(text, tmp_path, damage, message):
+    """transformers would make up what is missing."""
+    folder = tmp_path / "t5"
+    shutil.copytree(text[0], folder)
+    if damage == "missing":
+        path = folder / "text_encoder" / "model.safetensors"
+        kept = {name: value for name, value in load_file(path).items() if "block.1." not in name}
+        save_file(kept, path, metadata={"format": "pt"})
+        write_sums(folder, list(read_sums(folder)))
+    else:
+        (folder / "tokenizer" / "added_tokens.json").write_text('{"red": 5}')
+    with pytest.raises(WeightsError, match=message):
+        load_text(folder)

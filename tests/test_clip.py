@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,14 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from castex.errors import InputError
 from castex.files import sha256, write_json, write_tensors
 from castex.maps import linear_to_srgb
 from castex.settings.training import AugmentSettings, TrainClipSettings
 from castex.training.augment import degraded, draw_motion, recoloured
-from castex.training.captions import OWN_COLOUR, Facts, caption, prompt
-from castex.training.clip import SURFACE, ClipRecipe, cosine_basis
+from castex.training.captions import OWN_COLOUR, Facts, caption, held_out, prompt
+from castex.training.clip import SURFACE, ClipRecipe, joined
+from castex.training.clip_start import cosine_basis, new_clip
 from castex.training.corpus import KINDS
 from castex.training.corpus_data import PALETTE, read_corpus
+from castex.training.materials import MATERIALS
+from castex.training.missing_pairs import missing_work
 from castex.training.sentences import (
     COLOUR,
     MATERIAL,
@@ -213,6 +218,42 @@ def test_the_loss_is_finite_whoever_is_recoloured(corpus, stream, share):
         loss.backward()
         assert torch.isfinite(loss) and 1 < loss < 40
     assert all(torch.isfinite(p.grad).all() for p in made.model.parameters() if p.grad is not None)
+
+
+def test_masked_pictures_go_the_way_of_whole_ones(corpus, stream):
+    """With all patches kept, what is trained is the model's own forward pass."""
+    made = recipe(corpus)
+    pixels = torch.randn(3, 3, 32, 32, generator=stream)
+    whole = made._kept(step=3, batch=3, stream=stream)
+    assert whole.tolist() == [list(range(16))] * 3
+    with torch.no_grad():
+        ours = made._hidden(pixels, whole)[:, 0]
+        theirs = made.model.vision_model(pixel_values=pixels).pooler_output
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    part = made._kept(step=0, batch=3, stream=stream)
+    assert part.shape == (3, 8) and made._hidden(pixels, part).shape == (3, 9, 16)
+    assert all(len(set(row)) == 8 for row in part.tolist())
+
+
+def test_a_start_is_the_same_each_time_and_leaves_the_global_stream_alone():
+    before = torch.get_rng_state()
+    first, second = (new_clip(TINY, 600).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_corpora_of_other_meshes_are_not_joined(corpus):
+    pictures = read_corpus(corpus, "judge", size=32)
+    both = joined(pictures, pictures)
+    assert len(both) == 2 * len(pictures) and both.facts_of(len(pictures)) == pictures.facts_of(0)
+    with pytest.raises(InputError, match="other meshes"):
+        joined(pictures, dataclasses.replace(pictures, meshes=("boat",)))
+
+
+def test_the_pairs_that_only_the_judge_sees():
+    work = missing_work("vase")
+    assert len(work) == len(MATERIALS) - len(OWN_COLOUR)
+    assert all(held_out(item.material, *item.pairs) for item in work)
 
 
 def test_colours_are_never_learned_from_recoloured_pictures(corpus, stream):

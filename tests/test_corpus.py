@@ -123,13 +123,73 @@ def test_halves_are_disjoint_and_reduced_pictures_are_means(corpus):
     assert whole.facts_of(0).mesh == "bowl" and whole.facts_of(0).material in MATERIALS
 
 
+def test_shards_that_were_altered_or_cut_off_are_made_again(corpus, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(corpus, folder)
+    wanted = json.loads((corpus / "corpus.json").read_text())["shards"]
+    path = folder / "shards/bowl-plain.safetensors"
+    for damage in (path.read_bytes()[:-1] + b"?", path.read_bytes()[:500]):
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=r"bowl-plain.safetensors is missing or altered"):
+            read_corpus(folder, "models")
+        record = make_corpus(job(folder))
+        assert record["shards"] == wanted and sha256(path) == wanted[path.name]
+        assert record["rendered"] == 28, "the other shard was kept"
+
+
+def test_no_record_speaks_of_a_corpus_that_is_being_made(corpus, tmp_path, monkeypatch):
+    import shutil
+
+    from castex.training import corpus_run
+
+    folder = tmp_path / "copy"
+    shutil.copytree(corpus, folder)
+    monkeypatch.setattr(corpus_run, "_make", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        make_corpus(job(folder, settings=SMALL.model_copy(update={"seed": 1})))
+    with pytest.raises(InputError, match="holds no finished corpus"):
+        read_corpus(folder, "models")
+
+
+def test_the_bytes_do_not_depend_on_threads(corpus, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        record = make_corpus(job(tmp_path))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert record["shards"] == json.loads((corpus / "corpus.json").read_text())["shards"]
+
+
+def test_reduced_by_the_filter_of_synthesis(corpus):
+    whole, small = read_corpus(corpus, "models"), read_corpus(corpus, "models", size=16, resize="bilinear")
+    wanted = torch.nn.functional.interpolate(
+        whole.layers["image"].float(), (16, 16), mode="bilinear", antialias=True
+    )
+    assert (wanted - small.layers["image"].float()).abs().max() <= 0.5
+    assert small.identity != read_corpus(corpus, "models", size=16).identity
+
+
 def test_bad_input_gets_one_sentence(corpus, tmp_path):
     with pytest.raises(InputError, match="holds no finished corpus"):
         read_corpus(tmp_path, "models")
     with pytest.raises(InputError, match="cannot be reduced to 20"):
         read_corpus(corpus, "models", size=20)
-    with pytest.raises(InputError, match="would be empty"):
-        make_corpus(job(tmp_path, settings=SMALL.model_copy(update={"materials": ["velvet"]})))
+    with pytest.raises(InputError, match="half='none' is unknown"):
+        read_corpus(corpus, "none")
+    write_json(tmp_path / "corpus.json", [])
+    with pytest.raises(InputError, match="no record of a corpus"):
+        read_corpus(tmp_path, "models")
+    write_json(tmp_path / "corpus.json", {"shards": {}})
+    with pytest.raises(InputError, match="holds no pictures for 'models'"):
+        read_corpus(tmp_path, "models")
+    with pytest.raises(InputError, match=r"corpus.materials names the unknown 'velvet'"):
+        make_corpus(job(tmp_path, settings=SMALL.model_copy(update={"materials": ["plain", "velvet"]})))
+    with pytest.raises(InputError, match=r"corpus.meshes names the unknown 'bowlll'"):
+        make_corpus(job(tmp_path, settings=SMALL.model_copy(update={"meshes": ["bowl", "bowlll"]})))
 
 
 def test_a_whole_corpus_lists_each_mesh_in_each_material():

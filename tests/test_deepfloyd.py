@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from tiny_models import TEXT_WIDTH, TOKENS
@@ -211,3 +213,49 @@ def test_what_is_missing_is_said(base, upsampler, text):
         upsampler(x, 1, Condition(text=text, low_resolution=small, noise_level=1))
     with pytest.raises(InputError, match=r"a sample of 4 channels for a network of 3"):
         base(torch.zeros(2, 4, 32, 32), 1, Condition(text=text))
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 33), (32, 31), (1, 32)])
+def test_sides_that_cannot_be_halved_are_refused(base, text, height, width):
+    with pytest.raises(InputError, match=f"a sample of {height} x {width} .* both sides multiples of 2"):
+        base(torch.zeros(2, 3, height, width), 1, Condition(text=text))
+    with torch.no_grad():
+        assert base(torch.zeros(2, 3, 34, 38), 1, Condition(text=text)).shape == (2, 3, 34, 38)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "base_size", "message"),
+    [
+        (32, 128, 64, "base_size=64 for a picture whose shorter side is 32 pixels; choose at most 32"),
+        (128, 128, 64, "base_size=64 for an upsampler of 64 pixels"),
+        (128, 128, 128, "base_size=128 for an upsampler of 64 pixels"),
+        (
+            128,
+            128,
+            24,
+            r"base_size=24 for an upsampler of 64 pixels; .* divisor of 64 \(16 for a factor of 4",
+        ),
+    ],
+)
+@pytest.mark.parametrize("form", ["nearest", "bilinear"])
+def test_a_base_size_that_cannot_be_is_refused(rows, columns, base_size, message, form):
+    settings = LowResolutionSettings(base_size=base_size, form=form)
+    with pytest.raises(InputError, match=message):
+        low_resolution(torch.zeros(1, 3, rows, columns), 64, settings)
+
+
+def test_all_that_the_network_gets_lies_on_its_device(upsampler, text):
+    """A sample on the CPU for a network elsewhere; `meta` stands for a GPU."""
+    asked = {}
+
+    def spy(sample, timestep, **more):
+        asked.update(more, sample=sample, timestep=timestep)
+        return (torch.zeros(2, 6, 64, 64, device="meta"),)
+
+    network = dataclasses.replace(upsampler.network, module=spy, device=torch.device("meta"))
+    elsewhere = dataclasses.replace(upsampler, network=network)
+    x = torch.zeros(2, 3, 64, 64)
+    elsewhere(x, 1, Condition(text=text, low_resolution=x, noise_level=1))
+    tensors = {name: value.device.type for name, value in asked.items() if isinstance(value, torch.Tensor)}
+    wanted = ("sample", "timestep", "encoder_hidden_states", "class_labels")
+    assert tensors == dict.fromkeys(wanted, "meta")

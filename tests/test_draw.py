@@ -118,7 +118,8 @@ def judge(tmp_path_factory):
     from transformers import CLIPImageProcessorPil
 
     from castex.settings.training import TrainClipSettings
-    from castex.training.clip import MEAN, STD, new_clip
+    from castex.training.clip import MEAN, STD
+    from castex.training.clip_start import new_clip
     from castex.training.words import grammar_words, tokenizer_of
     from castex.weights import write_sums
 

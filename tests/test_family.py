@@ -42,11 +42,11 @@ def trained(tmp_path):
 
 def test_a_model_is_shipped_whole_with_its_card(trained, tmp_path):
     output = tmp_path / "data/mini/if_m"
-    (output / "old").mkdir(parents=True)
-    (output / "old/leftover.safetensors").write_bytes(b"x")
+    write_tensors(output / "old/leftover.safetensors", {"b": torch.zeros(1)})
+    write_sums(output, ["old/leftover.safetensors"])
     ship(trained, output)
     assert verify(output).files == verify(trained).files
-    assert not (output / "old/leftover.safetensors").exists()
+    assert not (output / "old/leftover.safetensors").exists(), "an older model of this name is replaced"
     text = (output / "README.md").read_text()
     words = " ".join(text.split())
     assert "unet 1,234,567" in words and "2400 steps of 64 pictures" in words and "41.5 minutes" in words
@@ -56,23 +56,37 @@ def test_a_model_is_shipped_whole_with_its_card(trained, tmp_path):
     assert (output / "samples.png").read_bytes() == b"picture"
 
 
+def test_nothing_else_is_ever_removed(trained, tmp_path):
+    with pytest.raises(WeightsError, match=r"would hold if_m; name its folder"):
+        ship(trained, tmp_path / "data/mini")
+    output = tmp_path / "somewhere/if_m"
+    output.mkdir(parents=True)
+    (output / "thesis.tex").write_text("years of work")
+    with pytest.raises(WeightsError, match=r"holds other files, such as thesis\.tex"):
+        ship(trained, output)
+    write_sums(output, [])
+    with pytest.raises(WeightsError, match=r"thesis\.tex, which no model of ours left there"):
+        ship(trained, output)
+    assert (output / "thesis.tex").read_text() == "years of work"
+
+
 def test_what_does_not_reach_its_yardstick_stays(trained, tmp_path):
     write_json(trained / "yardstick.json", read_json(trained / "yardstick.json") | {"passed": False})
     with pytest.raises(WeightsError, match="not shipped: it does not reach its yardstick"):
-        ship(trained, tmp_path / "out")
+        ship(trained, tmp_path / "out/if_m")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_yardstick_of_other_weights_counts_for_nothing(trained, tmp_path):
     write_json(trained / "model_index.json", {"_class_name": "Other"})
     with pytest.raises(WeightsError):
-        ship(trained, tmp_path / "out")
+        ship(trained, tmp_path / "out/if_m")
     write_sums(trained, ["unet/diffusion_pytorch_model.safetensors", "model_index.json"])
     with pytest.raises(WeightsError, match="measured other weights"):
-        ship(trained, tmp_path / "out")
+        ship(trained, tmp_path / "out/if_m")
     (trained / "yardstick.json").unlink()
     with pytest.raises(WeightsError, match="was not measured"):
-        ship(trained, tmp_path / "out")
+        ship(trained, tmp_path / "out/if_m")
 
 
 def test_only_the_family_is_shipped(trained, tmp_path):
@@ -84,7 +98,7 @@ def test_only_the_family_is_shipped(trained, tmp_path):
 def test_the_verb_says_what_it_shipped(trained, tmp_path, capsys):
     from castex.cli import main
 
-    assert main(["ship_models", "--model", str(trained), "--output", str(tmp_path / "out")]) == 0
+    assert main(["ship_models", "--model", str(trained), "--output", str(tmp_path / "out/if_m")]) == 0
     assert "MB of weights" in capsys.readouterr().out
 
 

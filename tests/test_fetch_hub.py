@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from castex.cli import main
 from castex.config import load_config
 from castex.errors import WeightsError
-from castex.fetch.models import fetch_model, model_folder
+from castex.fetch.models import _matching, fetch_model, model_folder
 from castex.settings import ModelSettings
 from castex.weights import SUMS, read_sums
 
@@ -86,6 +86,15 @@ def test_a_pattern_stands_for_names_but_for_no_pickle(hub, tmp_path):
     count = len(hub.asked)
     assert fetch_model(wanted("unet/config.json", "unet/*.fp16.*"), tmp_path) == folder
     assert len(hub.asked) == count, "a complete folder asks for nothing"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["m.PT", "m.pickle", "m.npz", "m.py", "x.onnx", "m.BIN", "..", ".", "a b.json", "sub/a.json"],
+)
+def test_a_pattern_brings_what_is_read_and_nothing_else(name):
+    listed = ["tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer/spiece.model", f"tokenizer/{name}"]
+    assert _matching(listed, "tokenizer/*") == sorted(listed[:3])
 
 
 def test_shards_come_with_their_index(hub, tmp_path):
@@ -180,6 +189,8 @@ def test_the_lock_says_which_source_gave_the_model(hub, tmp_path):
     ("changes", "message"),
     [
         ({"files": {"unet/model.bin": None}}, "is no safetensors file"),
+        ({"files": {"unet/model.PT": None}}, "is no safetensors file"),
+        ({"files": {"unet/*.py": None}}, "pickles and code are not"),
         ({"files": {"unet/*.safetensors": "0" * 64}}, "is a pattern, which has no hash"),
         ({"files": {"../config.json": None}}, "should match pattern"),
         ({"files": {}}, "a model needs `folder`"),

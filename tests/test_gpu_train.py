@@ -4,6 +4,8 @@ import argparse
 import importlib
 import importlib.util
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -81,12 +83,65 @@ def test_what_does_not_end_in_time_is_stopped(script, tmp_path, monkeypatch):
         def terminate(self):
             self.returncode = -15
 
-        def wait(self):
+        def wait(self, timeout=None):
             return self.returncode
 
     monkeypatch.setattr(script, "start", lambda verb, log: Endless())
     monkeypatch.setattr(script.time, "sleep", lambda seconds: None)
     assert script.train(["clip"], tmp_path, deadline=0.0) == ["clip"]
+
+
+def test_what_is_there_is_not_made_again_and_what_is_missing_behind_it_is(script, tmp_path, monkeypatch):
+    done = []
+
+    class Process:
+        returncode = 0
+
+        def poll(self):
+            return 0
+
+    monkeypatch.setattr(script, "start", lambda verb, log: done.append(verb[0]) or Process())
+    monkeypatch.setattr(script.time, "sleep", lambda seconds: None)
+    (tmp_path / "sd_vae").mkdir()
+    (tmp_path / "sd_vae/training.json").write_text("{}")
+    assert script.train(["sd_vae"], tmp_path, float("inf")) == []
+    assert done == ["encode_corpus"], "an interrupted encoding is not forgotten"
+
+
+def test_a_model_of_other_settings_is_not_taken_for_finished(script, tmp_path):
+    script.write_settings(tmp_path)
+    (tmp_path / "clip").mkdir()
+    script.write_settings(tmp_path)
+    told = json.loads((tmp_path / "settings/clip.json").read_text())
+    told["training"]["steps"] += 1
+    (tmp_path / "settings/clip.json").write_text(json.dumps(told))
+    with pytest.raises(SystemExit, match="was trained with other settings"):
+        script.write_settings(tmp_path)
+
+
+def test_collected_models_are_measured_and_not_trained_again(script, root, tmp_path):
+    from snakemake_runs import planned
+
+    checkout, made = tmp_path / "checkout", tmp_path / "made"
+    for name in ("config", "data", "figures", "profiles", "workflow", "src"):
+        shutil.copytree(root / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "Snakefile", checkout / "Snakefile")
+    overlay = ("--configfile", "config/gpu_training.yaml")
+    assert planned(checkout, "train_mini", *overlay)["train_base"] == 2
+    script.write_settings(made)
+    for model in FamilySettings.model_fields:
+        for verb in script.commands(model, made):
+            folder = Path(verb[verb.index("--output") + 1])
+            folder.mkdir(exist_ok=True)
+            for name in ("SHA256SUMS", "training.json", "codes.json", "codes.safetensors", "corpus.json"):
+                (folder / name).write_text("{}")
+    (made / "corpus").mkdir(exist_ok=True)
+    (made / "corpus/corpus.json").write_text("{}")
+    assert script.collect(made, checkout / "results/train") == 0
+    left = planned(checkout, "train_mini", *overlay)
+    # The autoencoder of Figure 2 is no part of the GPU's family.
+    assert {name for name in left if name.startswith(("train_", "encode"))} == {"train_vae", "train_mini"}
+    assert left["measure_samples"] == 2
 
 
 def test_the_corpus_is_made_from_its_own_meshes(script):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from castex.errors import WeightsError
 from castex.files import sha256, write_json, write_tensors
@@ -14,7 +15,8 @@ from castex.judge import Judge, Preparation, load_judge
 from castex.maps import linear_to_srgb, srgb_to_linear
 from castex.settings.training import TrainClipSettings
 from castex.training.captions import UNTEXTURED, held_out
-from castex.training.clip import MEAN, STD, new_clip
+from castex.training.clip import MEAN, STD
+from castex.training.clip_start import new_clip
 from castex.training.clip_yardstick import CHANCE, clip_yardstick, holds, most_confused, shown
 from castex.training.corpus import KINDS
 from castex.training.corpus_data import PALETTE, read_corpus
@@ -124,8 +126,8 @@ def damaged(folder, damage):
     [
         ("no processor", r"preprocessor_config\.json"),
         ("stretching processor", "does not bring the shorter side"),
-        ("no tokenizer", r"does not list tokenizer\.json"),
-        ("broken tokenizer", "no tokenizer that can be read"),
+        ("no tokenizer", r"must hold and list a tokenizer \(tokenizer\.json\)"),
+        ("broken tokenizer", "cannot be loaded as a CLIPTokenizer"),
         ("another shape", "cannot be loaded as a CLIPModel"),
     ],
 )
@@ -135,9 +137,26 @@ def test_a_folder_that_is_no_judge_is_one_sentence(folder, damage, message):
         load_judge(folder)
 
 
-def test_a_tokenizer_that_nobody_checked_is_refused(folder):
-    (folder / "vocab.json").write_text("{}")
-    with pytest.raises(WeightsError, match=r"does not list vocab\.json"):
+@pytest.mark.parametrize(
+    "name", ["vocab.json", "added_tokens.json", "generation_config.json", "adapter_config.json"]
+)
+def test_what_nobody_checked_is_refused(folder, name):
+    """More tokens would change the numbers of the words, and with them what the judge reads."""
+    for note in ("training.json", "yardstick.json", "README.md"):
+        (folder / note).write_text("{}")
+    load_judge(folder)
+    (folder / name).write_text('{"red": 5}')
+    with pytest.raises(WeightsError, match=rf"{name} is not listed in the folder's checksums"):
+        load_judge(folder)
+
+
+def test_missing_weights_are_an_error(folder):
+    """transformers would make them up."""
+    weights = load_file(folder / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    listed(folder)
+    with pytest.raises(WeightsError, match=r"as a CLIPModel: missing keys, visual_projection\.weight"):
         load_judge(folder)
 
 

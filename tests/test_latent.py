@@ -177,3 +177,16 @@ def test_the_verbs_make_a_model_folder(tmp_path, tiny_vae, capsys):
     record.write_text(json.dumps(json.loads(record.read_text()) | {"vae": {"config.json": "other"}}))
     assert main(command) == 2
     assert "run `encode_corpus` again" in capsys.readouterr().err
+
+
+def test_training_and_embedding_give_the_same_states(sd):
+    """What the cross-attention learned on is what the rule `embed` computes from the exported folder."""
+    from castex.prompt import load_text_encoder
+    from castex.settings.models import EmbedSettings
+
+    sentences = ["a red striped vase, front view", ""]
+    _, encoder, tokenizer = load_latent(sd)
+    known = load_text_encoder(locate(sd), EmbedSettings()).embed(sentences)
+    with torch.no_grad():
+        states = ClipText(tokenizer)(encoder, sentences)
+    torch.testing.assert_close(known.of(sentences), states, atol=1e-4, rtol=1e-4)

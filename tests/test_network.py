@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from tiny_models import TEXT_WIDTH, TOKENS, stable_scheduler, sums
 
 from castex.diffusion import load_base, load_stable_diffusion, load_upsampler, resolved_precision
+from castex.diffusion.network import from_files
 from castex.errors import WeightsError
 from castex.protocols import Condition
 from castex.settings.models import ExecutionSettings
+from castex.weights import Part
 
 EXACT = ExecutionSettings(precision="float32")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -49,14 +53,54 @@ def predicted(predictor, asked):
 
 def test_save_and_load_is_a_round_trip(tiny_models, asked):
     """Every bit of every weight, against the library's own loader."""
-    from diffusers import UNet2DConditionModel
-
     theirs = UNet2DConditionModel.from_pretrained(tiny_models / "if_m" / "unet", low_cpu_mem_usage=False)
     network = load_base(tiny_models / "if_m", EXACT).network
     ours = network.module.state_dict()
     assert all(torch.equal(value, ours[name]) for name, value in theirs.state_dict().items())
     assert not any(p.requires_grad for p in network.module.parameters()) and not network.module.training
     assert network.parameters == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize("fault", ["fewer", "more", "wider", None])
+@pytest.mark.parametrize("present", [True, False])
+def test_faults_are_found_with_accelerate_and_without(own_model, asked, monkeypatch, present, fault):
+    """With it the library reads weights one by one into a network without values."""
+    if present:
+        pytest.importorskip("accelerate")
+    seen, real = [], UNet2DConditionModel.from_pretrained
+
+    def spy(*arguments, **how):
+        seen.append(how["low_cpu_mem_usage"])
+        return real(*arguments, **how)
+
+    monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", spy)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: (object() if present else None) if name == "accelerate" else find(name, *rest),
+    )
+    folder = own_model("if_m")
+    if fault is None:
+        assert predicted(load_base(folder, EXACT), asked).isfinite().all()
+    else:
+        FAULTS[fault][0](folder / "unet")
+        with pytest.raises(WeightsError, match="cannot be loaded as a UNet2DConditionModel"):
+            load_base(sums(folder), EXACT)
+    assert seen == [present]
+
+
+def test_a_weight_without_a_value_is_an_error(own_model):
+    """The network's own last look, should a library report nothing."""
+
+    class Forgetful(torch.nn.Linear):
+        @classmethod
+        def from_pretrained(cls, *_, **__):
+            return cls(2, 2, device="meta"), {"missing_keys": [], "mismatched_keys": []}
+
+    part = Part(own_model("if_m") / "unet", {}, None)
+    with pytest.raises(WeightsError, match="cannot be loaded as a Forgetful: missing keys, weight"):
+        from_files(Forgetful, part, surplus=True)
 
 
 def test_shards_are_the_same_network(own_model, tiny_models, asked):
@@ -126,7 +170,16 @@ def half_a_config(unet):
     (unet / "config.json").write_text('{"_class_name": ')
 
 
+def promised(unet):
+    """An index that names one weight more than its shard holds."""
+    sharded(unet)
+    weights = load_file(unet / "a.safetensors")
+    del weights["conv_in.bias"]
+    save_file(weights, unet / "a.safetensors", metadata={"format": "pt"})
+
+
 FAULTS = {
+    "promise": (promised, r"promises conv_in\.bias in a\.safetensors, which lacks it"),
     "pickle": (pickled, r"pickles above all\) are not read"),
     "shard": (without_shard, r"names the shard b\.safetensors, which is not in the folder's checksums"),
     "wider": (lambda unet: edited(unet / "config.json", block_out_channels=[16, 64]), "cannot be loaded as"),
@@ -186,13 +239,22 @@ def test_what_nobody_checked_is_refused(own_model, part, name):
         ({"prediction_type": "sample"}, "says prediction_type='sample'"),
         ({"prediction_type": "v_prediction"}, "DeepFloyd IF predicts epsilon"),
         ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr"),
+        ({"num_train_timesteps": "many"}, r"num_train_timesteps='many' where a number from 1 to 100000"),
+        ({"num_train_timesteps": 0}, r"num_train_timesteps=0 where"),
+        ({"num_train_timesteps": 10.5}, r"num_train_timesteps=10\.5"),
+        ({"num_train_timesteps": True}, r"num_train_timesteps=True"),
+        ({"beta_schedule": "scaled_linear", "beta_start": None}, r"beta_start=None where a number from"),
+        ({"beta_schedule": "scaled_linear", "beta_end": 1.5}, r"beta_end=1\.5 where"),
+        ({"sample_max_value": 0.5}, r"sample_max_value=0\.5 where a number from 1"),
+        ({"dynamic_thresholding_ratio": float("nan")}, r"dynamic_thresholding_ratio=nan where"),
     ],
 )
 def test_a_process_that_is_not_known_is_refused(own_model, changes, message):
     folder = own_model("if_m")
     edited(folder / "scheduler" / "scheduler_config.json", **changes)
-    with pytest.raises(WeightsError, match=message):
+    with pytest.raises(WeightsError, match=message) as error:
         load_base(sums(folder), EXACT)
+    assert "predicts" in message or "scheduler/scheduler_config.json says" in str(error.value)
 
 
 def test_one_model_does_not_pass_for_another(tiny_models):

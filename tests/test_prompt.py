@@ -175,6 +175,24 @@ def test_missing_weights_of_the_encoder_are_an_error(own_model):
         load_text_encoder(locate(sums(folder)), PLAIN)
 
 
+@pytest.mark.parametrize("name", ["added_tokens.json", "chat_template.jinja"])
+@pytest.mark.parametrize("model", ["if_m", "sd"])
+def test_a_file_beside_the_tokenizer_that_nobody_checked(own_model, model, name):
+    folder = own_model(model)
+    (folder / "tokenizer" / name).write_text('{"red": 5}')
+    with pytest.raises(WeightsError, match=rf"tokenizer/{name} is not listed in the folder's checksums"):
+        load_text_encoder(locate(folder), PLAIN)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_an_empty_prompt_is_refused(tiny_models, tmp_path, text, capsys):
+    output = tmp_path / "e.safetensors"
+    arguments = ["--model", str(tiny_models / "if_m"), "--prompt", text, "--output", str(output)]
+    assert main(["embed", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert "a prompt is empty" in said and "Traceback" not in said and not output.exists()
+
+
 def test_eight_bit_needs_cuda_and_its_package(tiny_models):
     folder = locate(tiny_models / "if_m")
     with pytest.raises(InputError, match="eight_bit needs a CUDA device"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from castex.errors import InputError
 from castex.schedule import scaled_linear, squared_cosine
 
 
@@ -51,3 +52,9 @@ def test_noising_is_diffusers(stream):
     x, eps = torch.randn(2, 1, 3, 4, 4, generator=stream).unbind()
     theirs = DDPMScheduler(beta_schedule="squaredcos_cap_v2").add_noise(x, eps, torch.tensor([250]))
     torch.testing.assert_close(squared_cosine().noised(x, eps, 250), theirs, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("timestep", [-1, 1000, 5000])
+def test_no_timestep_outside_the_process(timestep):
+    with pytest.raises(InputError, match=f"timestep {timestep} of a process with timesteps 0 to 999"):
+        squared_cosine().coefficients(timestep)

@@ -7,8 +7,20 @@ import shutil
 
 import pytest
 
-from castex.errors import WeightsError
-from castex.weights import SUMS, find_part, locate, read_lock, read_sums, shards_of, verify, write_sums
+from castex.errors import InputError, WeightsError
+from castex.weights import (
+    SUMS,
+    check_alone,
+    find_part,
+    locate,
+    read_config,
+    read_lock,
+    read_sums,
+    shards_of,
+    verify,
+    write_digests,
+    write_sums,
+)
 
 
 @pytest.fixture
@@ -47,7 +59,10 @@ def test_missing_folder_and_missing_record(folder, tmp_path):
         verify(folder)
 
 
-@pytest.mark.parametrize("line", ["nonsense", "0" * 64 + "  ../../etc/passwd", "0" * 64 + "  /etc/passwd"])
+OUTSIDE = ["../../etc/passwd", "/etc/passwd", "a/../../b", "a/./b", "a//b", "a/"]
+
+
+@pytest.mark.parametrize("line", ["nonsense", *(f"{'0' * 64}  {name}" for name in OUTSIDE)])
 def test_a_record_may_not_leave_its_folder(folder, line):
     (folder / SUMS).write_text(line + "\n")
     with pytest.raises(WeightsError, match="no checksum"):
@@ -114,3 +129,52 @@ def test_an_index_names_safetensors_beside_it(tmp_path, text):
     (tmp_path / "i.json").write_text(text)
     with pytest.raises(WeightsError, match=r"i\.json (is no index|does not name)"):
         shards_of(tmp_path / "i.json")
+
+
+@pytest.mark.parametrize("name", ["a b.json", ".hidden", "a\nb", "", *OUTSIDE])
+def test_what_cannot_be_read_again_is_not_written(folder, name):
+    before = (folder / SUMS).read_bytes()
+    with pytest.raises(InputError, match="cannot list"):
+        write_digests(folder, {"config.json": "0" * 64, name: "0" * 64})
+    with pytest.raises(InputError, match="cannot list"):
+        write_sums(folder, ["config.json", name])
+    assert (folder / SUMS).read_bytes() == before
+
+
+READ_BY_LIBRARIES = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "additional_chat_templates/tools.jinja",
+    "generation_config.json",
+    "adapter_config.json",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "tf_model.h5",
+    "modeling.py",
+    "README.md.json",
+)
+
+
+@pytest.mark.parametrize("subfolder", ["", "tokenizer"])
+@pytest.mark.parametrize("name", READ_BY_LIBRARIES)
+def test_what_a_library_might_read_must_be_listed(folder, subfolder, name):
+    (folder / "tokenizer").mkdir()
+    inside = folder / subfolder
+    for note in ("README.md", "training.json", "yardstick.json", "samples.png", "loss.csv", ".gitattributes"):
+        (inside / note).write_text("note")
+    check_alone(verify(folder), subfolder)
+    (inside / name).parent.mkdir(exist_ok=True)
+    (inside / name).write_text("{}")
+    with pytest.raises(WeightsError, match=f"{name} is not listed in the folder's checksums.*remove it"):
+        check_alone(verify(folder), subfolder)
+    listed = (inside / name).relative_to(folder).as_posix()
+    write_sums(folder, ["config.json", "a.safetensors", listed])
+    check_alone(verify(folder), subfolder)
+
+
+def test_a_settings_file_is_missed_without_a_word_of_weights(folder):
+    with pytest.raises(WeightsError) as error:
+        read_config(verify(folder), "scheduler/scheduler_config.json")
+    assert str(error.value).endswith(
+        "scheduler must hold and list scheduler_config.json; fetch the model again"
+    )

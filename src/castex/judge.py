@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from castex.diffusion.network import from_files
 from castex.errors import WeightsError
+from castex.prompt import load_tokenizer
 from castex.protocols import Image
-from castex.weights import ModelFolder, Part, find_part, locate, read_config
+from castex.weights import ModelFolder, find_part, locate, read_config
 
 PROCESSOR = "preprocessor_config.json"
-TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 BICUBIC = 3
 BATCH = 128
 """Pictures per call of the network."""
@@ -88,22 +89,13 @@ def load_judge(path: Path, *, device: str = "cpu") -> Judge:
 
     WeightsError, in one sentence, for a folder that is altered, incomplete or another kind of model.
     """
-    from transformers import CLIPModel, CLIPTokenizer
+    from transformers import CLIPModel
 
     folder = locate(path)
     part = find_part(folder, "", "CLIPModel", "model")
     prepare = read_preparation(folder)
-    found = [name for name in TOKENIZER if (folder.path / name).exists()]
-    unlisted = [name for name in found if name not in folder.files]
-    if unlisted or not found:
-        name = unlisted[0] if unlisted else TOKENIZER[0]
-        raise WeightsError(f"{folder.path} does not list {name} in its checksums; fetch the model again")
-    network = _network(CLIPModel, part).to(device)
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder.path, local_files_only=True)
-    except Exception as error:  # the library raises what its parsers raise
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{folder.path} holds no tokenizer that can be read: {first}") from error
+    network = from_files(CLIPModel, part, surplus=True, dtype=torch.float32).to(device)
+    tokenizer = load_tokenizer(folder, "", "CLIPTokenizer")
     tokenizer.model_max_length = int(network.config.text_config.max_position_embeddings)
     return Judge(network, tokenizer, prepare, folder.identity())
 
@@ -126,25 +118,3 @@ def read_preparation(folder: ModelFolder) -> Preparation:
             "cut out, bicubic, as CLIP's does; it is another kind of model"
         )
     return result
-
-
-def _network(kind: Any, part: Part) -> Any:
-    try:
-        network, report = kind.from_pretrained(
-            part.path,
-            variant=part.variant,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{part.path} cannot be loaded as a CLIPModel: {first}") from error
-    for fault in ("missing_keys", "mismatched_keys"):
-        if report[fault]:
-            first = sorted(map(str, report[fault]))[0]
-            raise WeightsError(
-                f"{part.path} cannot be loaded as a CLIPModel: {fault.replace('_', ' ')}, {first}"
-            )
-    return network.eval().requires_grad_(False)

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from castex.diffusion.network import resolved_precision
+from castex.diffusion.network import cannot_load, from_files, reason_of, resolved_precision
 from castex.errors import InputError, WeightsError
 from castex.files import atomic_path
 from castex.progress import Progress
@@ -182,25 +182,7 @@ def _load(kind: Any, part: Part, settings: EmbedSettings) -> Any:
     more: dict[str, Any] = {"dtype": resolved_precision(settings)}
     if settings.eight_bit:
         more = {"quantization_config": _eight_bit(settings), "device_map": {"": settings.device}}
-    try:
-        network, report = kind.from_pretrained(
-            part.path,
-            variant=part.variant,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            **more,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(f"{part.path} cannot be loaded as a {kind.__name__}: {reason}") from error
-    for fault in ("missing_keys", "mismatched_keys"):
-        if report[fault]:
-            raise WeightsError(
-                f"{part.path} cannot be loaded as a {kind.__name__}: {fault.replace('_', ' ')}, "
-                f"{sorted(map(str, report[fault]))[0]}"
-            )
-    network = network.eval().requires_grad_(False)
+    network = from_files(kind, part, surplus=True, **more)
     return network if settings.eight_bit else network.to(settings.device)
 
 
@@ -219,17 +201,32 @@ def _eight_bit(settings: EmbedSettings) -> Any:
 
 def _tokenizer(folder: ModelFolder, kind: str) -> Tokenizer:
     """From SentencePiece's own file, as the published DeepFloyd has it, or from what transformers saves."""
-    path = folder.path / TOKENIZER
-    check_alone(folder, TOKENIZER)
-    if not any(name.startswith(f"{TOKENIZER}/") for name in folder.files):
-        raise WeightsError(f"{path} must hold and list a tokenizer; fetch the model again")
+    if f"{TOKENIZER}/{PIECES}" in folder.files:
+        check_alone(folder, TOKENIZER)
+        try:
+            return _sentence_pieces(folder.path / TOKENIZER / PIECES)
+        except Exception as error:  # the library raises what its parser raises
+            raise cannot_load(folder.path / TOKENIZER, kind, reason_of(error)) from error
+    saved = load_tokenizer(folder, TOKENIZER, kind)
+    return Tokenizer(lambda text: list(saved(text).input_ids), saved.eos_token_id, saved.pad_token_id)
+
+
+def load_tokenizer(folder: ModelFolder, subfolder: str, kind: str) -> Any:
+    """A tokenizer of transformers, every file of which was checked; WeightsError when there is none.
+
+    It lies in a subfolder, or beside a network in the folder itself, for an empty name.
+    """
+    import transformers
+
+    path, inside = folder.path / subfolder, f"{subfolder}/" if subfolder else ""
+    check_alone(folder, subfolder)
+    # Without either file the library makes up an empty vocabulary.
+    if not {f"{inside}tokenizer.json", f"{inside}vocab.json"} & folder.files.keys():
+        raise WeightsError(f"{path} must hold and list a tokenizer (tokenizer.json); fetch the model again")
     try:
-        if f"{TOKENIZER}/{PIECES}" in folder.files:
-            return _sentence_pieces(path / PIECES)
-        return _saved_tokenizer(path, kind)
-    except Exception as error:  # the libraries raise what their parsers raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(f"{path} cannot be loaded as a {kind}: {reason}") from error
+        return getattr(transformers, kind).from_pretrained(path, local_files_only=True)
+    except Exception as error:  # the library raises what its parsers raise
+        raise cannot_load(path, kind, reason_of(error)) from error
 
 
 def _sentence_pieces(path: Path) -> Tokenizer:
@@ -239,13 +236,6 @@ def _sentence_pieces(path: Path) -> Tokenizer:
     pieces = SentencePieceProcessor(model_file=str(path))
     end = int(pieces.eos_id())
     return Tokenizer(lambda text: [*pieces.encode(text), end], end, int(pieces.pad_id()))
-
-
-def _saved_tokenizer(path: Path, kind: str) -> Tokenizer:
-    import transformers
-
-    saved = getattr(transformers, kind).from_pretrained(path, local_files_only=True)
-    return Tokenizer(lambda text: list(saved(text).input_ids), saved.eos_token_id, saved.pad_token_id)
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:

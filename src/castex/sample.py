@@ -3,6 +3,10 @@
 Song et al. 2021, Eq. 12 with sigma = 0: from x_t to the earlier time s,
 x_s = sqrt(alpha_bar_s) x0_hat + sqrt(1 - alpha_bar_s) eps_hat. Where x0_hat is bounded, eps_hat becomes the
 noise that leads from the bounded picture to x_t, as diffusers' `use_clipped_model_output` has it.
+
+Two settings of Stable Diffusion's own scheduler are not followed: `steps_offset: 1` (its timesteps are one
+later: 1, 21, 41, ... at 50 steps, ours 0, 20, 40, ...) and `set_alpha_to_one: false` (its last step leads to
+timestep 0, ours to the clean sample). Pictures therefore differ a little from those of its pipeline.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from castex.errors import InputError
 from castex.protocols import Sample
 
 
@@ -23,7 +24,11 @@ class NoiseSchedule:
     alpha_bar: Float[Tensor, " timesteps"]
 
     def coefficients(self, timestep: int) -> tuple[float, float]:
-        """(sqrt(alpha_bar_t), sqrt(1 - alpha_bar_t)), computed in float64."""
+        """(sqrt(alpha_bar_t), sqrt(1 - alpha_bar_t)), computed in float64; InputError outside the process."""
+        if not 0 <= timestep < len(self.alpha_bar):
+            raise InputError(
+                f"timestep {timestep} of a process with timesteps 0 to {len(self.alpha_bar) - 1}"
+            )
         alpha_bar = float(self.alpha_bar[timestep])
         return math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
 

@@ -9,17 +9,33 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from castex.errors import WeightsError
+from castex.errors import InputError, WeightsError
 from castex.files import fingerprint, sha256, write_text
 
 SUMS = "SHA256SUMS"
 # Weights in half precision bear this in their names where both kinds lie side by side.
 VARIANTS = (None, "fp16")
-SUSPECT = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
+# What may lie beside a network without being listed: notes that no library reads. Of dot files none is read.
+NOTES = {
+    SUMS,
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "README.md",
+    "loss.csv",
+    "samples.png",
+    "source.json",
+    "training.json",
+    "yardstick.json",
+}
+# The one folder inside a tokenizer's that transformers looks into.
+TEMPLATES = "additional_chat_templates"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +63,30 @@ class Part:
     """What stands before `.safetensors` in the names of its weights; None for nothing."""
 
 
+def recordable(name: str) -> bool:
+    """Whether a checksum record may hold this path: plain characters, and no way out of the folder."""
+    return NAME.fullmatch(name) is not None and not {"", ".", ".."} & set(name.split("/"))
+
+
 def write_sums(folder: Path, names: list[str]) -> None:
-    """Record the hashes of `names` in the folder's SHA256SUMS."""
+    """Record the hashes of `names` in the folder's SHA256SUMS; InputError for a name that cannot be read."""
+    _check_names(folder, names)
     write_digests(folder, {name: sha256(folder / name) for name in names})
 
 
 def write_digests(folder: Path, digests: dict[str, str]) -> None:
-    """Record known hashes in the folder's SHA256SUMS."""
+    """Record known hashes in the folder's SHA256SUMS; InputError for a name that cannot be read."""
+    _check_names(folder, digests)
     write_text(folder / SUMS, "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)))
+
+
+def _check_names(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if not recordable(name):
+            raise InputError(
+                f"{folder} holds a file {name!r}, which {SUMS} cannot list: names are letters, digits, '.', "
+                "'_' and '-', and begin with a letter, a digit or '_'; rename or remove it"
+            )
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -64,8 +96,8 @@ def read_sums(folder: Path) -> dict[str, str]:
         raise WeightsError(f"{folder} has no {SUMS}; fetch the model again, or give another folder")
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        match = re.fullmatch(r"([0-9a-f]{64})  ([A-Za-z0-9_][A-Za-z0-9_./-]*)", line)
-        if match is None or ".." in match[2].split("/"):
+        match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
+        if match is None or not recordable(match[2]):
             raise WeightsError(f"{path} holds a line that is no checksum: {line[:80]!r}")
         found[match[2]] = match[1]
     return found
@@ -121,7 +153,10 @@ def find_part(folder: ModelFolder, subfolder: str, kind: str, stem: str) -> Part
     Its weights are `<stem>.safetensors` or `<stem>.fp16.safetensors`, whole or in shards that an index names.
     WeightsError for another class, weights that are no safetensors, a shard or a file that nobody checked.
     """
-    config = read_config(folder, f"{subfolder}/config.json" if subfolder else "config.json")
+    name = f"{subfolder}/config.json" if subfolder else "config.json"
+    if name not in folder.files:
+        raise WeightsError(_no_weights(folder.path / subfolder, "its weights"))
+    config = read_config(folder, name)
     path, inside = folder.path / subfolder, f"{subfolder}/" if subfolder else ""
     check_alone(folder, subfolder)
     found = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
@@ -136,14 +171,14 @@ def find_part(folder: ModelFolder, subfolder: str, kind: str, stem: str) -> Part
             return Part(path, config, variant)
         if f"{inside}{stem}{middle}.safetensors" in folder.files:
             return Part(path, config, variant)
-    raise WeightsError(_not_here(path, f"{stem}.safetensors"))
+    raise WeightsError(_no_weights(path, f"{stem}.safetensors"))
 
 
 def read_config(folder: ModelFolder, name: str) -> dict[str, Any]:
     """A JSON file of a model folder; WeightsError when it is not there, not listed or no JSON object."""
     path = folder.path / name
     if name not in folder.files:
-        raise WeightsError(_not_here(path.parent, "its weights", path.name))
+        raise WeightsError(f"{path.parent} must hold and list {path.name}; fetch the model again")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -156,30 +191,57 @@ def read_config(folder: ModelFolder, name: str) -> dict[str, Any]:
 def check_alone(folder: ModelFolder, subfolder: str) -> None:
     """WeightsError when there is a file that a library might read and that nobody has checked.
 
-    A shard index, a second weights file or another tokenizer would silently be loaded in place of the right
-    one. Beside a network that lies in the folder itself there may be notes and pictures.
+    A shard index, a second weights file, more tokens (`added_tokens.json`), a chat template or an adapter
+    would silently be read beside the right files. All that is not listed is refused, but for NOTES and dot
+    files.
     """
-    path, inside = folder.path / subfolder, f"{subfolder}/" if subfolder else ""
-    for other in sorted(path.iterdir()) if path.is_dir() else []:
-        weights = other.suffix in SUSPECT or other.name.endswith(".index.json")
-        if other.is_file() and f"{inside}{other.name}" not in folder.files and (subfolder or weights):
-            raise WeightsError(f"{other} is not listed in the folder's checksums; remove it")
+    path = folder.path / subfolder
+    inside = [*path.iterdir(), *(path / TEMPLATES).glob("*")] if path.is_dir() else []
+    for other in sorted(inside):
+        note = other.is_dir() or other.name in NOTES or other.name.startswith(".")
+        if not note and other.relative_to(folder.path).as_posix() not in folder.files:
+            raise WeightsError(
+                f"{other} is not listed in the folder's checksums, and a library might read it; remove it, "
+                f"or list it in {folder.path / SUMS} if it belongs to the model"
+            )
 
 
-def _not_here(path: Path, weights: str, config: str = "config.json") -> str:
+def _no_weights(path: Path, weights: str) -> str:
     return (
-        f"{path} must hold and list {config} and {weights}; "
+        f"{path} must hold and list config.json and {weights}; "
         "weights in another format (pickles above all) are not read"
     )
 
 
 def _check_shards(folder: ModelFolder, index: str, inside: str) -> None:
+    """The index's shards are listed, and hold every weight that it promises of them.
+
+    diffusers believes the index: a weight that its shard lacks would stay random.
+    """
     for shard in shards_of(folder.path / index):
         if f"{inside}{shard}" not in folder.files:
             raise WeightsError(
                 f"{folder.path / index} names the shard {shard}, which is not in the folder's checksums; "
                 "fetch the model again"
             )
+    promised = json.loads((folder.path / index).read_text(encoding="utf-8"))["weight_map"]
+    held = {shard: _weights_in(folder.path / f"{inside}{shard}") for shard in set(promised.values())}
+    for weight, shard in sorted(promised.items()):
+        if weight not in held[shard]:
+            raise WeightsError(
+                f"{folder.path / index} promises {weight} in {shard}, which lacks it; fetch the model again"
+            )
+
+
+def _weights_in(path: Path) -> set[str]:
+    """Names of the weights in a safetensors file, read from its header."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return set(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is no safetensors file; fetch the model again") from error
 
 
 def shards_of(index: Path) -> list[str]:

@@ -2,11 +2,34 @@
 # of the pictures that the base models draw.
 
 
+rule judge_corpus:
+    """The pairs of colour and material that the corpus leaves out, for the judge alone."""
+    input:
+        corpus=rules.corpus.output.record,
+        meshes=rules.corpus.input.meshes,
+    output:
+        record="results/train/judge_corpus/corpus.json",
+    log:
+        "results/train/logs/judge_corpus.log",
+    benchmark:
+        "results/train/benchmarks/judge_corpus.tsv"
+    threads: 1
+    resources:
+        mem="2GB",
+    params:
+        corpus=subpath(input.corpus, parent=True),
+        folder=subpath(output.record, parent=True),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.judge_corpus --corpus {params.corpus} --meshes {input.meshes}"
+        " --output {params.folder} > {log} 2>&1"
+
+
 rule train_clip:
     """The mini CLIP: pictures and sentences in one space."""
     input:
         settings="results/train/settings/clip.json",
         corpus=rules.corpus.output.record,
+        own=rules.judge_corpus.output.record,
     output:
         sums="results/train/clip/SHA256SUMS",
         training="results/train/clip/training.json",
@@ -22,10 +45,12 @@ rule train_clip:
     params:
         folder=subpath(output.sums, parent=True),
         corpus=subpath(input.corpus, parent=True),
+        own=subpath(input.own, parent=True),
         checkpoints="results/checkpoints/train_clip",
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.train_clip --settings {input.settings} --corpus {params.corpus}"
-        " --minutes {resources.sitting} --checkpoints {params.checkpoints} --output {params.folder} > {log} 2>&1"
+        " --judge-corpus {params.own} --minutes {resources.sitting} --checkpoints {params.checkpoints}"
+        " --output {params.folder} > {log} 2>&1"
 
 
 rule measure_clip:

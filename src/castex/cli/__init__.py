@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from castex.cli._entry import entry
 
 VERBS = {
+    "texture": "texture a mesh from a prompt: GLB, maps, turntable",
     "render": "pictures or a turntable of a mesh under a panorama",
     "export": "a mesh with its maps as one GLB that Blender shows right",
     "inspect": "what is in a mesh file, and what would be done with it",
@@ -26,6 +27,7 @@ VERBS = {
     "fetch_objaverse": "bring the index and the records of Objaverse",
     "fetch_ledger": "what was fetched, with unknown hashes counted",
     "make_meshes": "make the mini meshes",
+    "synthesise": "one stage of texture synthesis: settings, mesh, model in, maps out",
     "dress": "a prepared mesh in a procedural material",
     "relight": "a dressed mesh under several lights",
     "corpus": "render the training pictures of the mini models",
@@ -40,6 +42,7 @@ VERBS = {
     "measure_sd_vae": "measure the autoencoder of the mini Stable Diffusion",
     "measure_latent": "measure the mini Stable Diffusion: prompts against their controls",
     "measure_controlnet": "measure the mini depth ControlNet: depths against their controls",
+    "judge_corpus": "render the pairs that the corpus leaves out, for the judge alone",
     "train_clip": "train the mini CLIP, which names what the generators draw",
     "measure_clip": "measure the mini CLIP as a judge on held-out renders",
     "measure_samples": "measure a mini base model by what the judge calls its samples",

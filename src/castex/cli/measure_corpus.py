@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.output.parent) as scratch:
         job = CorpusJob(settings, tuple(arguments.meshes), False, "cpu", Path(scratch))
         record = make_corpus(job, workers=arguments.workers)
-    rate = record["pictures"] / record["seconds"]
+    rate = record["rendered"] / record["seconds"]
     told = {key: record[key] for key in ("pictures", "seconds", "workers", "settings")}
     write_json(arguments.output, told | {"pictures_per_s": rate, "processor": processor()})
     write_text(arguments.table, compared({"pictures_per_s": rate}, arguments.budgets))

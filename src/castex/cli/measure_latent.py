@@ -28,9 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.settings.models import EmbedSettings
     from castex.training.captions import prompt
     from castex.training.corpus_data import read_corpus
-    from castex.training.latent_yardstick import drawn, shown, text_errors, text_verdict
+    from castex.training.latent_yardstick import VARIANTS, drawn, shown, text_errors, text_verdict
     from castex.training.materials import COLOURS, MATERIALS
-    from castex.training.upsampler_yardstick import VARIANTS, chosen
+    from castex.training.upsampler_yardstick import chosen
     from castex.weights import locate
 
     folder = locate(arguments.model)

@@ -31,8 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.maps import linear_to_srgb
     from castex.picture import bundled_picture, square, write_picture
     from castex.training.corpus_data import read_corpus
+    from castex.training.latent_yardstick import VARIANTS
     from castex.training.pictures import HELD_OUT, PHOTOGRAPHS, photograph
-    from castex.training.upsampler_yardstick import VARIANTS, chosen
+    from castex.training.upsampler_yardstick import chosen
     from castex.training.yardstick import MARGIN_DB, compare, fit_block_code
 
     codec, start = load_codec(arguments.vae), load_codec(arguments.start)

@@ -26,21 +26,20 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.photograph import sheet
     from castex.picture import png_bytes
     from castex.prompt import load_text_encoder
-    from castex.settings.models import EmbedSettings
+    from castex.settings.models import EmbedSettings, LowResolutionSettings
     from castex.training.corpus_data import read_corpus
-    from castex.training.upsampler_yardstick import VARIANTS, chosen, compared, enlarged
+    from castex.training.upsampler_yardstick import FORMS, chosen, compared, enlarged
     from castex.weights import locate
 
     folder = locate(arguments.model)
     model = load_upsampler(arguments.model)
     encoder = load_text_encoder(folder, EmbedSettings())
     pictures = read_corpus(arguments.pictures, "both")
-    results = {
-        variant: enlarged(
-            model, encoder, pictures, chosen(pictures, variant, arguments.count), arguments.base
-        )
-        for variant in VARIANTS
-    }
+    results = {}
+    for variant, (form, level) in FORMS.items():
+        low = LowResolutionSettings(base_size=arguments.base, form=form, level=level)
+        index = chosen(pictures, variant, arguments.count)
+        results[variant] = enlarged(model, encoder, pictures, index, low)
     found = compared(results)
     shown = results["seen"]
     cells = [

@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.cli._training import prepared
-    from castex.files import fingerprint
     from castex.settings.training import TrainBaseSettings
     from castex.training.base import BaseRecipe
     from castex.training.cascade_file import load_text
@@ -30,11 +29,13 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.weights import locate
 
     settings = prepared(arguments, TrainBaseSettings)
-    pictures = read_corpus(arguments.corpus, "models", size=settings.size)
+    pictures = read_corpus(arguments.corpus, "models", size=settings.size, resize="bilinear")
     recipe = BaseRecipe(arguments.output.name, settings, pictures, load_text(arguments.text))
     text = locate(arguments.text).files
     shape = settings.model_dump(mode="json", exclude={"training"})
-    trainer = Trainer(recipe, settings.training, data=fingerprint([pictures.identity, shape, text]))
+    trainer = Trainer(
+        recipe, settings.training, data={"corpus": pictures.identity, "shape": shape, "text": text}
+    )
     sit(
         trainer,
         arguments.checkpoints,

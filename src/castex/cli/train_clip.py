@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from castex.cli._training import add_training_arguments
 
     add_training_arguments(parser)
+    parser.add_argument("--judge-corpus", type=Path, required=True, help="folder of the judge's own pictures")
 
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.cli._training import prepared
     from castex.files import fingerprint
     from castex.settings.training import TrainClipSettings
-    from castex.training.clip import SURFACE, ClipRecipe
+    from castex.training.clip import SURFACE, ClipRecipe, joined
     from castex.training.corpus_data import read_corpus
     from castex.training.sitting import sit
     from castex.training.trainer import Trainer
 
     settings = prepared(arguments, TrainClipSettings)
     places = settings.size // settings.patch
-    pictures = read_corpus(arguments.corpus, "judge", size=settings.size)
-    surface = read_corpus(arguments.corpus, "judge", layers=SURFACE, size=places)
+    folders = arguments.corpus, arguments.judge_corpus
+    pictures = joined(*(read_corpus(folder, "judge", size=settings.size) for folder in folders))
+    surface = joined(*(read_corpus(folder, "judge", layers=SURFACE, size=places) for folder in folders))
     recipe = ClipRecipe(settings, pictures, surface)
     shape = settings.model_dump(mode="json", exclude={"training"})
     data = fingerprint([pictures.identity, surface.identity, shape])

@@ -20,12 +20,13 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.files import read_json
     from castex.settings.training import TrainingSettings
     from castex.training.sitting import sit
+    from castex.training.t5 import grammar_words
     from castex.training.text import TextRecipe
     from castex.training.trainer import Trainer
 
     settings = TrainingSettings.model_validate(read_json(arguments.settings))
     recipe = TextRecipe(settings)
-    trainer = Trainer(recipe, settings, data="grammar")
+    trainer = Trainer(recipe, settings, data={"corpus": "none", "words": grammar_words()})
     sit(
         trainer,
         arguments.checkpoints,

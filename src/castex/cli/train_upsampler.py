@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.cli._training import prepared
-    from castex.files import fingerprint
     from castex.settings.training import TrainUpsamplerSettings
     from castex.training.cascade_file import load_text
     from castex.training.corpus_data import read_corpus
@@ -35,7 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = UpsamplerRecipe(arguments.output.name, settings, pictures, load_text(arguments.text))
     text = locate(arguments.text).files
     shape = settings.model_dump(mode="json", exclude={"training"})
-    trainer = Trainer(recipe, settings.training, data=fingerprint([pictures.identity, shape, text]))
+    trainer = Trainer(
+        recipe, settings.training, data={"corpus": pictures.identity, "shape": shape, "text": text}
+    )
     sit(
         trainer,
         arguments.checkpoints,

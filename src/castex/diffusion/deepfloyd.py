@@ -56,7 +56,7 @@ class DeepFloydUpsampler:
                 f"a low-resolution picture of shape {tuple(low.shape)} for a sample of shape "
                 f"{tuple(x_t.shape)}; enlarge it to the size of the sample"
             )
-        levels = torch.full((len(x_t),), level, device=x_t.device)
+        levels = torch.full((len(x_t),), level, device=self.network.device)
         both = torch.cat([x_t, low.to(x_t)], dim=1)
         predicted: Sample = self.network(both, timestep, condition.text, class_labels=levels)
         return predicted[:, :RGB]
@@ -77,7 +77,11 @@ class DeepFloydUpsampler:
 
 
 def low_resolution(image: Image, size: int, settings: LowResolutionSettings) -> Sample:
-    """`image` in [0, 1] reduced to the base size and enlarged to `size` again, in [-1, 1], without noise."""
+    """`image` in [0, 1] reduced to the base size and enlarged to `size` again, in [-1, 1], without noise.
+
+    InputError for a base size that is larger than the image or does not divide `size`.
+    """
+    _check_base(settings.base_size, min(image.shape[2:]), size)
     base = (settings.base_size, settings.base_size)
     match settings.form:
         case "nearest":
@@ -86,6 +90,18 @@ def low_resolution(image: Image, size: int, settings: LowResolutionSettings) -> 
             reduced = interpolate(image, base, mode="bilinear", align_corners=False, antialias=True)
             low = interpolate(reduced, (size, size), mode="bilinear", align_corners=True)
     return 2 * low - 1
+
+
+def _check_base(base: int, side: int, size: int) -> None:
+    if base > side:
+        raise InputError(
+            f"base_size={base} for a picture whose shorter side is {side} pixels; choose at most {side}"
+        )
+    if base >= size or size % base:
+        raise InputError(
+            f"base_size={base} for an upsampler of {size} pixels; choose the size of its base model, a "
+            f"smaller divisor of {size} ({size // 4} for a factor of 4)"
+        )
 
 
 def load_base(path: Path, execution: ExecutionSettings = ON_CPU) -> DeepFloydBase:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from castex.errors import InputError, WeightsError
@@ -45,6 +48,11 @@ class Network:
         """The whole tuple that the network returns, in its own number format."""
         if x.shape[1] != self.channels:
             raise InputError(f"a sample of {x.shape[1]} channels for a network of {self.channels}; check it")
+        if x.shape[2] % self.stride or x.shape[3] % self.stride:
+            raise InputError(
+                f"a sample of {x.shape[2]} x {x.shape[3]} for a network that halves its sides down to one in "
+                f"{self.stride}; make both sides multiples of {self.stride}"
+            )
         return self.module(
             self.laid_out(x),
             torch.full((len(x),), timestep, device=self.device),
@@ -66,6 +74,11 @@ class Network:
     def size(self) -> int:
         """Side in pixels, or latent pixels, of the samples that it was trained on."""
         return int(self.config["sample_size"])
+
+    @property
+    def stride(self) -> int:
+        """What both sides of a sample must be multiples of: every level but the last halves them."""
+        return int(2 ** (len(self.config["block_out_channels"]) - 1))
 
     @property
     def text_width(self) -> int:
@@ -109,32 +122,51 @@ def load_network(
 def load_part(kind: Any, part: Part, precision: torch.dtype) -> Any:
     """A diffusers network from its checked files; WeightsError when they do not fit its configuration.
 
-    The library only warns when weights are missing, and goes on with random ones: that is an error here.
+    With accelerate there is one copy of the weights in memory while they are read, otherwise two.
+    """
+    frugal = importlib.util.find_spec("accelerate") is not None
+    return from_files(kind, part, surplus=False, torch_dtype=precision, low_cpu_mem_usage=frugal)
+
+
+def from_files(kind: Any, part: Part, *, surplus: bool, **how: Any) -> Any:
+    """A network of diffusers or transformers from checked files; `how` is what its `from_pretrained` takes.
+
+    The libraries only warn when weights are missing, and go on with random ones: that is an error here, and
+    so are weights that nothing takes, unless `surplus` allows them (published text encoders hold a few).
     """
     try:
         with _quietly():
             module, report = kind.from_pretrained(
                 part.path,
                 variant=part.variant,
-                torch_dtype=precision,
                 use_safetensors=True,
                 local_files_only=True,
-                low_cpu_mem_usage=False,
                 output_loading_info=True,
+                **how,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise cannot_load(part, kind.__name__, reason) from error
-    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise cannot_load(part.path, kind.__name__, reason_of(error)) from error
+    faults = ["missing_keys", "mismatched_keys", *([] if surplus else ["unexpected_keys"])]
+    for fault in faults:
         if report[fault]:
-            raise cannot_load(part, kind.__name__, f"{fault.replace('_', ' ')}, {sorted(report[fault])[0]}")
+            first = sorted(map(str, report[fault]))[0]
+            raise cannot_load(part.path, kind.__name__, f"{fault.replace('_', ' ')}, {first}")
+    # An index may promise a weight that its shard does not hold; it is left without a value.
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_meta:
+            raise cannot_load(part.path, kind.__name__, f"missing keys, {name}")
     return module.eval().requires_grad_(False)
 
 
-def cannot_load(part: Part, kind: str, reason: str) -> WeightsError:
-    """The error of a folder whose files do not make a network."""
+def reason_of(error: Exception) -> str:
+    """What a library said, in one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def cannot_load(path: Path, kind: str, reason: str) -> WeightsError:
+    """The error of a folder whose files do not make a network or a tokenizer."""
     article = "an" if kind[0] in "AEIO" else "a"
-    return WeightsError(f"{part.path} cannot be loaded as {article} {kind}: {reason}")
+    return WeightsError(f"{path} cannot be loaded as {article} {kind}: {reason}")
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from typing import Any
 from castex.errors import WeightsError
 from castex.fetch.partial import turn
 from castex.files import read_json, sha256, write_json
-from castex.settings.models import PICKLES, ModelSettings
-from castex.weights import SUMS, ModelFolder, check, read_sums, shards_of, verify, write_digests
+from castex.settings.models import READABLE, ModelSettings
+from castex.weights import SUMS, ModelFolder, check, read_sums, recordable, shards_of, verify, write_digests
 
 COMMIT_DIGITS = 40
 UNPINNED = "main"
@@ -158,12 +158,15 @@ def _known_revision(source: Source) -> str | None:
 
 
 def _matching(names: Iterable[str], pattern: str) -> list[str]:
-    """Names that a pattern stands for: in the same folder, and no pickles."""
+    """Names that a pattern stands for: in the same folder, of a kind that is read, no way out of it."""
     depth = pattern.count("/")
     return sorted(
         name
         for name in names
-        if name.count("/") == depth and fnmatch.fnmatchcase(name, pattern) and not name.endswith(PICKLES)
+        if name.count("/") == depth
+        and fnmatch.fnmatchcase(name, pattern)
+        and name.endswith(READABLE)
+        and recordable(name)
     )
 
 

@@ -11,7 +11,9 @@ from castex.settings.base import Address, Name, Settings, Sha256
 # A path inside a repository; `*` stands for any characters but `/`.
 ModelFile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_*][A-Za-z0-9_.*-]*(/[A-Za-z0-9_*][A-Za-z0-9_.*-]*)*$")]
 Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
+READABLE = (".json", ".txt", ".model", ".safetensors")
+"""How names of files end that may be fetched: settings, word lists, SentencePiece's pieces, weights. Pickles,
+code and everything that is not known here stays away."""
 
 
 class ModelSettings(Settings):
@@ -41,8 +43,12 @@ class ModelSettings(Settings):
     @classmethod
     def _no_pickles(cls, files: dict[str, str | None]) -> dict[str, str | None]:
         for name, digest in files.items():
-            if name.endswith(PICKLES):
-                raise ValueError(f"{name} is no safetensors file; pickles are not fetched")
+            # A pattern may end in `*`; what it brings is chosen by the same list.
+            if not name.endswith((*READABLE, "*")):
+                raise ValueError(
+                    f"{name} is no safetensors file and no settings; only {', '.join(READABLE)} are fetched, "
+                    "pickles and code are not"
+                )
             if "*" in name and digest is not None:
                 raise ValueError(f"{name} is a pattern, which has no hash of its own")
         return files
@@ -89,6 +95,16 @@ class PromptSettings(Settings):
     """Prompts. The empty text, which stands for no prompt, is always added."""
     views: bool = True
     """Add each prompt once more with each view word, as `a vase, front view`."""
+
+    @field_validator("texts")
+    @classmethod
+    def _says_something(cls, texts: list[str]) -> list[str]:
+        if not all(text.strip() for text in texts):
+            raise ValueError(
+                "a prompt is empty; the empty text is embedded in any case, so give a prompt that "
+                "says something"
+            )
+        return texts
 
 
 class ThresholdSettings(Settings):

@@ -101,9 +101,9 @@ class AugmentSettings(Settings):
     """Largest natural logarithm of the gain of one channel, as a coloured light gives it."""
     noise: Fraction = 0.03
     """Largest standard deviation of the added noise."""
-    recolour: Fraction = 0.6
-    """Share of pictures whose hues are turned. Nothing is learned of their colour; without them a material would
-    be known by the colours that the corpus happens to hold it in."""
+    recolour: Fraction = 0.3
+    """Share of pictures whose hues are turned: a material is to be known by its pattern. Nothing is learned of
+    their colour."""
     light: Annotated[float, Field(ge=0, le=2)] = 0.5
     """Largest natural logarithm of the gain of one of their channels: light of any colour."""
     blur: Fraction = 0.7
@@ -113,7 +113,7 @@ class AugmentSettings(Settings):
 class TrainClipSettings(Settings):
     """Training of the mini CLIP, which names what the generators draw: a judge, so on pictures of its own half."""
 
-    training: TrainingSettings = TrainingSettings(steps=8000, batch=32, ema_decay=0.998)
+    training: TrainingSettings = TrainingSettings(steps=12000, batch=32, ema_decay=0.998)
     """The loop."""
     augment: AugmentSettings = AugmentSettings()
     """How pictures are varied."""
@@ -131,6 +131,12 @@ class TrainClipSettings(Settings):
     """Transformer layers over tokens."""
     projection: Annotated[int, Field(ge=8)] = 64
     """Numbers per picture and per sentence in the space that they share."""
+    masked: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the patches that a picture lacks during the first `masked_steps`, which halves their cost."""
+    masked_steps: Fraction = 0.6
+    """Share of the steps in which patches are left out; in the others the model sees whole pictures."""
+    caption_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the loss over captions, where that over colours and that over materials have 1 each."""
     surface_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of a second task during training, per patch: the material on it, and the albedo, roughness,
     metallic and nearness behind it. Its head is no part of the model."""

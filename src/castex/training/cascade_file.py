@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from castex.diffusion.network import from_files
 from castex.files import write_json
+from castex.prompt import ENCODER, TOKENIZER, load_tokenizer
 from castex.training.networks import new_noising_scheduler, new_scheduler
-from castex.weights import locate
+from castex.weights import find_part, locate
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel, T5Tokenizer
@@ -32,7 +34,11 @@ def save_upsampler(folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer
 def _save(
     folder: Path, unet: Any, encoder: Any, tokenizer: T5Tokenizer, pipeline: str, *, upsampler: bool
 ) -> None:
-    half(unet).save_pretrained(folder / "unet")
+    network = half(unet)
+    # The untrained variance channels say "in the middle of the range" rather than something random.
+    network.conv_out.weight.data[3:] = 0
+    network.conv_out.bias.data[3:] = 0
+    network.save_pretrained(folder / "unet")
     half(encoder).save_pretrained(folder / "text_encoder")
     tokenizer.save_pretrained(folder / "tokenizer")
     new_scheduler(upsampler=upsampler).save_pretrained(folder / "scheduler")
@@ -62,13 +68,14 @@ def _version() -> str:
 
 
 def load_text(folder: Path) -> tuple[T5Tokenizer, T5EncoderModel]:
-    """Tokenizer and encoder of a trained base model, every byte checked, in float32."""
-    import torch
-    from transformers import T5EncoderModel, T5Tokenizer
+    """Tokenizer and encoder of a trained base model, every byte checked, in float32.
 
-    found = locate(folder).path
-    tokenizer = T5Tokenizer.from_pretrained(found / "tokenizer", local_files_only=True)
-    encoder = T5EncoderModel.from_pretrained(
-        found / "text_encoder", use_safetensors=True, local_files_only=True, dtype=torch.float32
-    )
-    return tokenizer, encoder
+    WeightsError for files that nobody checked and for weights that are missing, as in `castex.prompt`.
+    """
+    import torch
+    from transformers import T5EncoderModel
+
+    found = locate(folder)
+    part = find_part(found, ENCODER, "T5EncoderModel", "model")
+    encoder: T5EncoderModel = from_files(T5EncoderModel, part, surplus=True, dtype=torch.float32)
+    return load_tokenizer(found, TOKENIZER, "T5Tokenizer"), encoder

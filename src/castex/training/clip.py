@@ -1,7 +1,8 @@
 """The mini CLIP: a transformer over patches and one over words that meet in one space.
 
 It judges what the generators draw (colour, material) and yields features for distances between sets of
-pictures, so it learns from a half of the corpus that no generator sees. The loss is CLIP's, in both
+pictures, so it learns from a half of the corpus that no generator sees, and from the pairs that are held out
+from all of them. The loss is CLIP's, in both
 directions, with every true pair as a match, plus the same softmax over the sentences "a <colour> object" and
 over "a <material> object", all through the text tower. A share of the pictures is recoloured, so that no
 material is recognised by the colours that the corpus happens to hold it in. During training a linear head
@@ -12,19 +13,21 @@ as the real one does.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from castex.errors import InputError
+from castex.files import fingerprint
 from castex.settings.training import TrainClipSettings
 from castex.training.augment import Motion, degraded, draw_motion, recoloured
 from castex.training.captions import OWN_COLOUR
+from castex.training.clip_start import new_clip
 from castex.training.corpus import KINDS
 from castex.training.corpus_data import Pictures
 from castex.training.materials import MATERIALS
@@ -39,10 +42,7 @@ from castex.training.sentences import (
     true_of,
     without_colour,
 )
-from castex.training.words import TOKENS, grammar_words, tokenizer_of
-
-if TYPE_CHECKING:
-    from transformers import CLIPModel
+from castex.training.words import grammar_words, tokenizer_of
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -53,14 +53,7 @@ SURFACE_CHANNELS = 6
 COVERED = 0.15
 """Mean nearness of a patch from which on the object fills most of it; what is seen is 0.2 or more."""
 OWN = torch.tensor([KINDS.index(name) for name in OWN_COLOUR])
-# Scales of the first attention, the published ones.
-ALIKE, CORRECT = 0.7, 0.4
 SHARPEST = 100.0
-# A head of 28 or 32 numbers, about the 64 of the real one in proportion.
-HEAD_WIDTH = 28
-# The means of the first and the second frequency of a natural picture differ so much.
-FALL = 1.0
-POSITION = 0.5
 
 
 class ClipRecipe:
@@ -68,7 +61,7 @@ class ClipRecipe:
 
     name = "clip"
 
-    def __init__(self, settings: TrainClipSettings, pictures: Pictures, surface: Pictures | None) -> None:
+    def __init__(self, settings: TrainClipSettings, pictures: Pictures, surface: Pictures) -> None:
         """`pictures` at the model's size; `surface`: the layers of SURFACE, one pixel per patch."""
         self.settings, self._pictures, self._surface = settings, pictures, surface
         self.tokenizer = tokenizer_of(grammar_words(pictures.meshes))
@@ -96,9 +89,10 @@ class ClipRecipe:
         picture = motion(self._pictures.layers["image"][index].float() / 255)
         picture[changed] = recoloured(picture[changed], self.settings.augment, stream)
         varied = degraded(picture, self.settings.augment, stream)
-        seen = self.model.vision_model(pixel_values=((varied - self._mean) / self._std).to(device))
-        images = F.normalize(self.model.visual_projection(seen.pooler_output).float(), dim=1)
-        total = self._surface_loss(seen.last_hidden_state, index, motion, changed)
+        kept = self._kept(step, batch, stream)
+        hidden = self._hidden(((varied - self._mean) / self._std).to(device), kept)
+        images = F.normalize(self.model.visual_projection(hidden[:, 0]).float(), dim=1)
+        total = self._surface_loss(hidden[:, 1:], self._targets(index, motion), index, changed, kept)
         groups = (captions, *self._banks)
         texts = self._texts([text for group in groups for text in group.texts], device)
         scale = self.model.logit_scale.float().exp().clamp(max=SHARPEST)
@@ -109,7 +103,7 @@ class ClipRecipe:
             fair = ~(changed[:, None] & (group.said[:, COLOUR] != SILENT)).to(device)
             if group is captions:
                 both = matched(logits, matches, fair) + matched(logits.T, matches.T, fair.T)
-                total = total + both / 2
+                total = total + self.settings.caption_weight * both / 2
             else:
                 told = fair.any(1)
                 total = total + matched(logits[told], matches[told], fair[told])
@@ -130,16 +124,36 @@ class ClipRecipe:
         read = self.model.text_model(**tokens)
         return F.normalize(self.model.text_projection(read.pooler_output).float(), dim=1)
 
-    def _surface_loss(self, hidden: Tensor, index: Tensor, motion: Motion, changed: Tensor) -> Tensor:
-        if self._surface is None or self.settings.surface_weight == 0:
-            return hidden.new_zeros(())
+    def _kept(self, step: int, batch: int, stream: torch.Generator) -> Int[Tensor, "pictures kept"]:
+        """The patches of each picture that are seen: a random part at first, later all (Li et al. 2023)."""
+        places = (self.settings.size // self.settings.patch) ** 2
+        whole = step >= self.settings.masked_steps * self.settings.training.steps
+        count = places if whole else max(round((1 - self.settings.masked) * places), 1)
+        return torch.rand(batch, places, generator=stream).argsort(1)[:, :count].sort(1).values
+
+    def _hidden(self, pixels: Tensor, kept: Tensor) -> Float[Tensor, "pictures tokens width"]:
+        """The class token and the kept patches after all layers, normalised: the model's own forward pass."""
+        vision = self.model.vision_model
+        tokens = vision.embeddings(pixels)
+        among = kept.to(tokens.device)[..., None].expand(-1, -1, tokens.shape[-1])
+        tokens = torch.cat([tokens[:, :1], tokens[:, 1:].gather(1, among)], dim=1)
+        read = vision.encoder(inputs_embeds=vision.pre_layrnorm(tokens)).last_hidden_state
+        normalised: Tensor = vision.post_layernorm(read)
+        return normalised
+
+    def _targets(self, index: Tensor, motion: Motion) -> Float[Tensor, "pictures places channels"]:
         layers = [self._surface.layers[name][index].float() / 255 for name in SURFACE]
-        target = motion(torch.cat(layers, dim=1)).flatten(2).transpose(1, 2).to(hidden.device)
-        read = self.head(self.model.vision_model.post_layernorm(hidden[:, 1:])).float()
+        return motion(torch.cat(layers, dim=1)).flatten(2).transpose(1, 2)
+
+    def _surface_loss(
+        self, patches: Tensor, target: Tensor, index: Tensor, changed: Tensor, kept: Tensor
+    ) -> Tensor:
+        target = target.gather(1, kept[..., None].expand(-1, -1, SURFACE_CHANNELS)).to(patches.device)
+        read = self.head(patches).float()
         error = (read[..., :SURFACE_CHANNELS] - target).square()
         error[changed.to(error.device), :, :3] = 0
         covered = target[..., -1] > COVERED
-        material = self._pictures.facts[index, MATERIAL].to(hidden.device)[:, None].expand_as(covered)
+        material = self._pictures.facts[index, MATERIAL].to(covered.device)[:, None].expand_as(covered)
         wrong = F.cross_entropy(read[..., SURFACE_CHANNELS:][covered], material[covered], reduction="sum")
         named = wrong / covered.sum().clamp_min(1)
         # The first in units of the variance of such values, so that it is a loss near 1 as all others.
@@ -161,95 +175,13 @@ class ClipRecipe:
         processor.save_pretrained(folder)
 
 
-def new_clip(settings: TrainClipSettings, vocabulary: int) -> CLIPModel:
-    """An untrained `CLIPModel`; the last two tokens of the vocabulary start and end a sentence."""
-    from transformers import CLIPConfig, CLIPModel
-
-    ends = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": vocabulary - 1}
-    text = _transformer(settings.text_width, settings.text_layers, settings.projection)
-    text |= {"vocab_size": vocabulary, "max_position_embeddings": TOKENS, **ends}
-    vision = _transformer(settings.width, settings.layers, settings.projection)
-    vision |= {"image_size": settings.size, "patch_size": settings.patch}
-    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=settings.projection)
-    # Written out, attention over so few places is trained a third faster than torch's fused one.
-    config._attn_implementation = "eager"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.training.seed)
-        model = CLIPModel(config)
-        _begin_with_neighbours_(model)
-    _begin_with_frequencies_(model)
-    return model
-
-
-def _transformer(width: int, layers: int, projection: int) -> dict[str, Any]:
-    heads = max(width // HEAD_WIDTH, 1)
-    return {
-        "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
-        "num_attention_heads": heads, "projection_dim": projection,
-    }  # fmt: skip
-
-
-@torch.no_grad()
-def _begin_with_neighbours_(model: CLIPModel) -> None:
-    """Attention starts as trained ones look: to what is alike and near (Trockman and Kolter 2023).
-
-    Per head W_q W_k^T is about the identity, of the head's rank, and W_v W_out about minus it, both with
-    noise from the global generator.
-    """
-    for layer in model.vision_model.encoder.layers:
-        attention: Any = layer.self_attn
-        width, heads = attention.embed_dim, attention.num_heads
-        size, one = width // heads, torch.eye(width)
-        for start in range(0, width, size):
-            product = ALIKE * (one + torch.empty(width, width).normal_(std=width**-0.5))
-            left, values, right = torch.linalg.svd(product)
-            root = values[:size].sqrt()[:, None]
-            attention.q_proj.weight[start : start + size] = root * left.T[:size]
-            attention.k_proj.weight[start : start + size] = root * right[:size]
-        product = CORRECT * (torch.empty(width, width).normal_(std=width**-0.5) - one)
-        left, values, right = torch.linalg.svd(product)
-        attention.v_proj.weight.copy_(values.sqrt()[:, None] * right)
-        attention.out_proj.weight.copy_(left * values.sqrt())
-
-
-@torch.no_grad()
-def _begin_with_frequencies_(model: CLIPModel) -> None:
-    """Patches start as their lowest frequencies, places as waves: neighbours are alike from the first step.
-
-    Of a patch's cosine transform, luminance comes first, then the two differences of colour.
-    """
-    embeddings = model.vision_model.embeddings
-    kernel = embeddings.patch_embedding.weight
-    width, _, side, _ = kernel.shape
-    waves = cosine_basis(side)
-    order = sorted(range(side * side), key=lambda k: (k // side + k % side, k))
-    opponents = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
-    opponents = opponents / opponents.norm(dim=1, keepdim=True)
-    luminance = min(side * side, width - 2 * (width // 4))
-    chosen = [(0, k) for k in order[:luminance]]
-    chosen += [(c, k) for k in order for c in (1, 2)][: width - luminance]
-    for row, (colour, wave) in enumerate(chosen):
-        frequency = wave // side + wave % side
-        level = (1 + FALL * frequency) / side
-        kernel[row] = level * opponents[colour][:, None, None] * waves[wave]
-    grid = math.isqrt(len(embeddings.position_embedding.weight) - 1)
-    embeddings.position_embedding.weight[1:] = POSITION * waves_of_places(grid, width)
-
-
-def cosine_basis(side: int) -> Float[Tensor, "waves side side"]:
-    """The orthonormal cosine transform of a square; the wave of frequencies (a, b) is at a * side + b."""
-    k = torch.arange(side, dtype=torch.float64)
-    line = torch.cos(math.pi / side * (k[None] + 0.5) * k[:, None]) * math.sqrt(2 / side)
-    line[0] /= math.sqrt(2)
-    return torch.einsum("ax,by->abxy", line, line).reshape(side * side, side, side).float()
-
-
-def waves_of_places(side: int, width: int) -> Float[Tensor, "places width"]:
-    """Sines and cosines of row and column, a quarter of the width each, in geometric periods."""
-    count = width // 4
-    periods = 2 * torch.exp(torch.linspace(0, math.log(4 * side), count))
-    angles = 2 * math.pi * torch.arange(side)[:, None] / periods
-    line = torch.cat([angles.sin(), angles.cos()], dim=1)
-    rows, columns = line[:, None].expand(-1, side, -1), line[None].expand(side, -1, -1)
-    places = torch.cat([rows, columns], dim=2).reshape(side * side, -1)
-    return F.pad(places, (0, width - places.shape[1]))
+def joined(first: Pictures, second: Pictures) -> Pictures:
+    """The pictures of two corpora of the same meshes; InputError where they differ in these."""
+    if first.meshes != second.meshes:
+        raise InputError("the corpus and the judge's own pictures are of other meshes; make both again")
+    return Pictures(
+        {name: torch.cat([layer, second.layers[name]]) for name, layer in first.layers.items()},
+        torch.cat([first.facts, second.facts]),
+        first.meshes,
+        fingerprint([first.identity, second.identity]),
+    )

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from castex.errors import InputError
 from castex.files import write_tensors
 from castex.gather import Lookup, pyramid
 from castex.light import EnvironmentLight
@@ -50,9 +51,19 @@ class Work:
 
 
 def shard_list(settings: CorpusSettings, meshes: Sequence[str], *, everything: bool) -> list[Work]:
-    """The shards of a corpus; `everything` adds the held-out pairs and the untextured control."""
+    """The shards of a corpus; `everything` adds the held-out pairs and the untextured control,
+    and takes all meshes. InputError for a name that does not exist."""
+    for what, asked, known in (
+        ("materials", settings.materials, MATERIALS),
+        ("meshes", None if everything else settings.meshes, meshes),
+    ):
+        unknown = [name for name in asked or [] if name not in known]
+        if unknown:
+            raise InputError(
+                f"corpus.{what} names the unknown {unknown[0]!r}; choose from {', '.join(known)}"
+            )
     kinds = [name for name in MATERIALS if settings.materials is None or name in settings.materials]
-    chosen = [name for name in meshes if settings.meshes is None or name in settings.meshes]
+    chosen = [name for name in meshes if everything or settings.meshes is None or name in settings.meshes]
     work = [
         Work(mesh, kind, tuple(c for c in COLOURS if everything or not held_out(kind, c)))
         for mesh in chosen
@@ -124,11 +135,15 @@ def _bytes(values: Tensor) -> Tensor:
     return (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
+def shard_path(work: Work, folder: Path) -> Path:
+    """Where a shard of the corpus in `folder` lies."""
+    return folder / "shards" / f"{work.mesh}-{work.material}.safetensors"
+
+
 def make_shard(studio: Studio, work: Work, folder: Path) -> Path:
-    """Make one shard if it is not there yet; the file appears whole or not at all."""
-    path = folder / "shards" / f"{work.mesh}-{work.material}.safetensors"
-    if not path.exists():
-        write_tensors(path, studio.shard(work))
+    """Make one shard; the file appears whole or not at all."""
+    path = shard_path(work, folder)
+    write_tensors(path, studio.shard(work))
     return path
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
 from castex.errors import InputError
-from castex.files import fingerprint, read_json
+from castex.files import fingerprint, read_json, sha256
 from castex.training.captions import VIEWS, Facts, caption
 from castex.training.corpus import HALVES, KINDS, LAYERS
 from castex.training.corpus_run import RECORD
@@ -56,45 +57,88 @@ def read_corpus(
     *,
     layers: tuple[str, ...] = ("image",),
     size: int | None = None,
+    resize: Literal["mean", "bilinear"] = "mean",
 ) -> Pictures:
     """Load one half of a corpus ("models" or "judge"; "both" for a yardstick's), reduced to `size` pixels.
 
-    Reduction averages whole blocks of pixels, as the antialiased resize of synthesis does for whole ratios.
-    InputError for a folder without a finished corpus.
+    `resize` says how: `mean` averages whole blocks of pixels, `bilinear` is the antialiased resize (a
+    triangle twice as wide) that synthesis uses.
+    InputError for a folder without a finished corpus, and for a shard that is not the recorded one.
     """
-    record = folder / RECORD
-    if not record.is_file():
-        raise InputError(f"{folder} holds no finished corpus ({RECORD} is missing); run the rule `corpus`")
-    told = read_json(record)
-    parts: dict[str, list[Tensor]] = {name: [] for name in layers}
-    facts, meshes = list[Tensor](), list[str]()
+    told = _record(folder)
+    wanted = [0, 1] if half == "both" else [HALVES.index(half)] if half in HALVES else []
+    if not wanted:
+        raise InputError(f"half={half!r} is unknown; choose from {', '.join(HALVES)}, both")
+    parts, meshes = list[_Part](), list[str]()
     for name in sorted(told["shards"]):
         mesh = name.rsplit("-", 1)[0]
         if mesh not in meshes:
             meshes.append(mesh)
-        with safe_open(folder / "shards" / name, framework="pt") as shard:
-            rows = shard.get_tensor("facts").long()
-            keep = (
-                rows[:, 3] == HALVES.index(half)
-                if half != "both"
-                else torch.ones(len(rows), dtype=torch.bool)
-            )
-            facts.append(torch.cat([torch.full((int(keep.sum()), 1), meshes.index(mesh)), rows[keep]], dim=1))
-            for layer in layers:
-                parts[layer].append(_reduced(shard.get_tensor(layer)[keep], size))
-    whole = {name: torch.cat(pieces) for name, pieces in parts.items()}
-    chosen = fingerprint([told["shards"], half, list(layers), size])
-    return Pictures(whole, torch.cat(facts), tuple(meshes), chosen)
+        parts.append(_part(folder / "shards" / name, told["shards"][name], meshes.index(mesh), wanted))
+    facts = torch.cat([part.facts for part in parts]) if parts else torch.empty(0, 6)
+    if not len(facts):
+        raise InputError(f"{folder} holds no pictures for {half!r}; make the corpus again")
+    whole = {name: _gathered(parts, name, size, resize) for name in layers}
+    filtered = [] if resize == "mean" else [resize]
+    chosen = fingerprint([told["shards"], half, list(layers), size, *filtered])
+    return Pictures(whole, facts, tuple(meshes), chosen)
 
 
-def _reduced(pictures: Tensor, size: int | None) -> Tensor:
+@dataclass(frozen=True)
+class _Part:
+    """The pictures of one shard that are wanted."""
+
+    path: Path
+    keep: Bool[Tensor, "rows"]
+    facts: Int[Tensor, "kept 6"]
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    if not path.is_file():
+        raise InputError(f"{folder} holds no finished corpus ({RECORD} is missing); run the rule `corpus`")
+    told = read_json(path)
+    if not isinstance(told, dict) or not isinstance(told.get("shards"), dict):
+        raise InputError(f"{path} is no record of a corpus; run the rule `corpus` again")
+    return told
+
+
+def _part(path: Path, digest: str, mesh: int, wanted: list[int]) -> _Part:
+    if not path.is_file() or sha256(path) != digest:
+        raise InputError(
+            f"{path} is missing or altered; remove {path.parents[1] / RECORD} and run `corpus` again"
+        )
+    with safe_open(path, framework="pt") as shard:
+        rows = shard.get_tensor("facts").long()
+    keep = torch.isin(rows[:, 3], torch.tensor(wanted))
+    return _Part(path, keep, torch.cat([torch.full((int(keep.sum()), 1), mesh), rows[keep]], dim=1))
+
+
+def _gathered(parts: list[_Part], layer: str, size: int | None, resize: str) -> Tensor:
+    """One layer of all parts, filled shard by shard, so that it is in memory once."""
+    whole, place = torch.empty(0), 0
+    for part in parts:
+        with safe_open(part.path, framework="pt") as shard:
+            pictures = _reduced(shard.get_tensor(layer)[part.keep], size, resize)
+        if not place:
+            count = sum(len(other.facts) for other in parts)
+            whole = torch.empty(count, *pictures.shape[1:], dtype=torch.uint8)
+        whole[place : place + len(pictures)] = pictures
+        place += len(pictures)
+    return whole
+
+
+def _reduced(pictures: Tensor, size: int | None, resize: str) -> Tensor:
     if size is None or size == pictures.shape[-1]:
         return pictures
     if pictures.shape[-1] % size:
         raise InputError(
             f"pictures of {pictures.shape[-1]} pixels cannot be reduced to {size}; choose a divisor"
         )
-    small = F.avg_pool2d(pictures.float(), pictures.shape[-1] // size)
+    if resize == "bilinear":
+        small = F.interpolate(pictures.float(), (size, size), mode="bilinear", antialias=True)
+    else:
+        small = F.avg_pool2d(pictures.float(), pictures.shape[-1] // size)
     return (small + 0.5).to(torch.uint8)
 
 

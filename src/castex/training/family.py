@@ -10,7 +10,7 @@ from typing import Any
 from castex.errors import WeightsError
 from castex.files import copy, read_json, write_text
 from castex.training.sitting import TRAINING
-from castex.weights import SUMS, verify, write_sums
+from castex.weights import SUMS, read_sums, verify, write_sums
 
 YARDSTICK, SHEET = "yardstick.json", "samples.png"
 ABOUT = {
@@ -33,7 +33,7 @@ COMMON = (
     "package on pictures that it rendered itself. Pictures are linear, without a gamma curve, as renders are "
     "during synthesis."
 )
-UNTRAINED = "The UNet's three variance channels exist, so that shapes agree, and are not trained."
+UNTRAINED = "The UNet's three variance channels exist, so that shapes agree; they are not trained, and zero."
 
 
 def ship(source: Path, output: Path) -> dict[str, Any]:
@@ -54,20 +54,28 @@ def ship(source: Path, output: Path) -> dict[str, Any]:
         )
     if source.name not in ABOUT:
         raise WeightsError(f"{source.name} is no model of the mini family; choose from {', '.join(ABOUT)}")
+    old = _check_output(output, source.name)
     extra = [name for name in (YARDSTICK, TRAINING, SHEET) if (source / name).is_file()]
     for name in (*files, *extra):
         copy(source / name, output / name)
     write_text(output / "README.md", card(source.name, training, yardstick))
     write_sums(output, list(files))
-    _sweep(output, {*files, *extra, "README.md", SUMS})
+    for name in {*old} - {*files, *extra, "README.md", SUMS}:
+        (output / name).unlink()
     return dict(yardstick)
 
 
-def _sweep(folder: Path, wanted: set[str]) -> None:
-    """Remove what an older model of this name left behind."""
-    for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
-            path.unlink()
+def _check_output(output: Path, name: str) -> list[str]:
+    """Files of an older model of this name; WeightsError when something else lies at `output`."""
+    if output.name != name:
+        raise WeightsError(f"{output} would hold {name}; name its folder {output.parent / name}")
+    found = sorted(p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file())
+    if found and SUMS not in found:
+        raise WeightsError(f"{output} holds other files, such as {found[0]}; nothing is shipped over them")
+    known = {*read_sums(output), YARDSTICK, TRAINING, SHEET, "README.md", SUMS} if found else set()
+    if strange := [file for file in found if file not in known]:
+        raise WeightsError(f"{output} holds {strange[0]}, which no model of ours left there; move it away")
+    return found
 
 
 def card(name: str, training: Mapping[str, Any], yardstick: Mapping[str, Any]) -> str:
@@ -90,8 +98,8 @@ def card(name: str, training: Mapping[str, Any], yardstick: Mapping[str, Any]) -
 {_filled(f"{ABOUT[name]} {COMMON} {cascade}")}
 
 - **Parameters trained**: {counts}.
-- **Data**: the corpus with fingerprint `{training["data"][:12]}`; meshes, lights and some pairs of colour and
-  material were held out.
+- **Data**: pictures of the corpus, fingerprint `{_fingerprint(training["data"])}`; meshes, lights and some
+  pairs of colour and material were held out.
 {_filled(f"- **Training**: {making}")}
 - **Made by**: `make train-mini`, shipped by `make ship-models`.
 
@@ -107,6 +115,11 @@ Loss, averaged since the row before:
 |---|---|
 {rows}
 """
+
+
+def _fingerprint(data: Any) -> str:
+    """The first digits of what identifies the pictures that a model learned from."""
+    return str(data["corpus"] if isinstance(data, Mapping) else data)[:12]
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

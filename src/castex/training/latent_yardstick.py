@@ -26,6 +26,8 @@ from castex.training.corpus_data import Pictures
 from castex.training.denoiser import Noising
 from castex.training.latent_codes import pieces
 
+VARIANTS = ("seen", "held_out")
+"""Pairs of colour and material that the corpus has, and those that no training saw."""
 TIMESTEPS = range(50, 1000, 100)
 STEPS, SCALE, SEED, BATCH = 30, 5.0, 0, 16
 BINS, APART = 8, 0.15

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from castex.diffusion import DeepFloydBase
 from castex.draw import Drawing, draw_base
@@ -40,7 +42,7 @@ def yardstick_prompts(seen: int = SEEN, new: int = HELD_OUT, free: int = FREE) -
     return texts + [UNCONDITIONAL] * free
 
 
-def tiles(images: Image, columns: int) -> Image:
+def tiles(images: Image, columns: int) -> Float[Tensor, "1 3 rows columns"]:
     """Pictures of one size in rows of `columns`, as one picture; the last row is filled up with white."""
     missing = -len(images) % columns
     whole = torch.cat([images, images.new_ones(missing, *images.shape[1:])])

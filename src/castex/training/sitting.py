@@ -22,9 +22,13 @@ def sit(trainer: Trainer, checkpoints: Path, output: Path, export: Callable[[Pat
 
     Raises Unfinished, and writes nothing but checkpoints, when the budget ends first.
     """
-    if trainer.resume(checkpoints):
+    # A folder per identity: other settings start anew and overwrite nothing.
+    own = checkpoints / trainer.identity[:12]
+    if trainer.resume(own):
         print(f"resumed at step {trainer.step}", file=sys.stderr)
-    if not trainer.run(checkpoints):
+    elif others := sorted(path.name for path in checkpoints.glob("*") if path.is_dir() and path != own):
+        print(f"starting anew; {checkpoints} keeps trainings of other settings: {others}", file=sys.stderr)
+    if not trainer.run(own):
         settings = trainer.settings
         raise Unfinished(
             f"the budget of {settings.minutes:g} minutes ended at step {trainer.step} of {settings.steps}; "
@@ -32,7 +36,7 @@ def sit(trainer: Trainer, checkpoints: Path, output: Path, export: Callable[[Pat
         )
     write_model(output, export)
     write_json(output / TRAINING, trainer.record())
-    discard(checkpoints)
+    discard(own)
 
 
 def write_model(output: Path, export: Callable[[Path], None]) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_TOKENS = 77
 """Length of every embedded prompt, as in `IFPipeline.encode_prompt`."""
 WIDTH = 64
+MOST_SENTENCES = 20_000
+"""Captions whose tokens are remembered."""
 CORPUS_MESHES = (
     "vase", "bowl", "bottle", "teapot", "barrel", "chair", "table", "lamp",
     "mushroom", "robot", "duck", "boat", "car",
@@ -73,6 +75,9 @@ class TextInput:
         """Token ids and attention mask, `sentences 77` each."""
         for sentence in sentences:
             if sentence not in self._known:
+                # Made-up names never come again; the grammar's own sentences fit many times over.
+                if len(self._known) >= MOST_SENTENCES:
+                    self._known.clear()
                 found = self._tokenizer(
                     sentence,
                     padding="max_length",

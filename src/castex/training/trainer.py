@@ -48,8 +48,8 @@ class Recipe(Protocol):
 class Trainer:
     """The state of one training: networks, their averages, Adam's moments, step, losses, seconds."""
 
-    def __init__(self, recipe: Recipe, settings: TrainingSettings, *, data: str) -> None:
-        """`data` is a fingerprint of everything that the recipe learns from."""
+    def __init__(self, recipe: Recipe, settings: TrainingSettings, *, data: str | Mapping[str, Any]) -> None:
+        """`data` identifies everything that the recipe learns from; it stands in the record."""
         self.recipe, self.settings, self._data = recipe, settings, data
         self.device = torch.device(settings.device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
@@ -94,8 +94,8 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise InputError(
-                f"the loss of {self.recipe.name} is {value} at step {self.step}; lower the learning rate and "
-                "run again, the last checkpoint is whole"
+                f"the loss of {self.recipe.name} is {value} at step {self.step}; lower its learning "
+                "rate, which starts it anew; the last checkpoint is whole"
             )
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -139,8 +139,8 @@ class Trainer:
 
     @property
     def identity(self) -> str:
-        """What a checkpoint belongs to: the model, all settings but the budget of a sitting, and the data."""
-        settings = self.settings.model_dump(mode="json", exclude={"minutes", "device"})
+        """What a checkpoint belongs to: the model, the data, and all settings that change the weights."""
+        settings = self.settings.model_dump(mode="json", exclude={"minutes", "device", "checkpoint_every"})
         return fingerprint([self.recipe.name, settings, self._data])
 
     def record(self) -> dict[str, Any]:

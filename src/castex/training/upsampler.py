@@ -2,8 +2,8 @@
 
 The low-resolution condition is noised to a level drawn from the whole schedule, and the level is the class
 label (Ho et al. 2022, conditioning augmentation), so that one model serves every level. Half of the
-conditions are reduced and enlarged to the nearest pixel, as the paper's released code does during synthesis,
-the others averaged and enlarged bilinearly, as diffusers does.
+conditions are reduced and enlarged to the nearest pixel, as the paper's released code does in synthesis,
+the others reduced with antialiasing and enlarged bilinearly, as diffusers does.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from castex.diffusion.deepfloyd import low_resolution
 from castex.schedule import squared_cosine
+from castex.settings.models import LowResolutionSettings
 from castex.settings.training import TrainUpsamplerSettings
 from castex.training.cascade_file import save_upsampler
 from castex.training.corpus_data import Pictures
@@ -60,7 +61,7 @@ class UpsamplerRecipe:
         captions = with_empty(self._pictures.captions(index, stream), stream)
         whole = as_samples(flipped(self._pictures.layers["image"][index], stream), self._device)
         nearest = torch.rand(batch, generator=stream) < self._settings.nearest_share
-        condition = low_resolution(whole, self._settings.base, nearest.to(self._device))
+        condition = conditions(whole, self._settings.base, nearest.to(self._device))
         x, condition = self._cropped(whole, condition, stream)
         t, level = (self._noising.timesteps(batch, stream) for _ in range(2))
         # Both are stratified over the batch; without a shuffle a high t would mean a high level.
@@ -91,10 +92,11 @@ class UpsamplerRecipe:
         save_upsampler(folder, averages["unet"], self._encoder, self._tokenizer)
 
 
-def low_resolution(x: Batch, base: int, nearest: Tensor) -> Tensor:
-    """Conditions in the size of `x`: nearest pixels where the mask says so, averaged and bilinear else."""
+def conditions(x: Batch, base: int, nearest: Tensor) -> Tensor:
+    """Low-resolution pictures in the size of `x`, in the two forms of the loader, as the mask says."""
     size = x.shape[-1]
-    sharp = F.interpolate(F.interpolate(x, base, mode="nearest"), size, mode="nearest")
-    soft = F.avg_pool2d(x, size // base)
-    soft = F.interpolate(soft, size, mode="bilinear", align_corners=True)
+    sharp, soft = (
+        low_resolution((x + 1) / 2, size, LowResolutionSettings(base_size=base, form=form))
+        for form in ("nearest", "bilinear")
+    )
     return torch.where(nearest[:, None, None, None], sharp, soft)
