@@ -7,8 +7,10 @@ min_version("9.27")
 
 configfile: "config/config.yaml"
 configfile: "config/experiments/relighting.yaml"
+configfile: "config/experiments/samples.yaml"
 configfile: "config/experiments/toy_reconstruction.yaml"
 configfile: "config/experiments/toy_sensitivity.yaml"
+configfile: "config/experiments/training.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -32,6 +34,8 @@ include: "workflow/rules/exhibits/toy_reconstruction.smk"
 include: "workflow/rules/exhibits/toy_sensitivity.smk"
 include: "workflow/rules/exhibits/relighting.smk"
 include: "workflow/rules/cost.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/exhibits/samples.smk"
 include: "workflow/rules/exhibits/cost.smk"
 include: "workflow/rules/exhibits/claims.smk"
 include: "workflow/rules/exhibits/ledger.smk"

@@ -1,12 +1,14 @@
 """The mini cascade: text encoder, both stages, folders that stock pipelines load, exact resumption."""
 
 import json
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_corpus import MESHES
 
+from castex.errors import WeightsError
 from castex.files import write_json
 from castex.schedule import squared_cosine
 from castex.settings.shot import ShotSettings
@@ -27,6 +29,7 @@ from castex.training.t5 import MAX_TOKENS, WIDTH, TextInput, embedded, grammar_w
 from castex.training.text import ANSWERS, TextRecipe, drawn_caption, probed
 from castex.training.trainer import Trainer
 from castex.training.upsampler import UpsamplerRecipe, conditions
+from castex.weights import read_sums, write_sums
 
 CPU = torch.device("cpu")
 STEPS = TrainingSettings(steps=4, batch=4, checkpoint_every=2)

@@ -1,6 +1,7 @@
 """UNets of the published shapes on CUDA, random bfloat16 weights: speed and agreement (`make gpu-check`).
 
-Neither time nor work depends on the values of the weights. Compiling takes minutes the first time.
+Neither time nor work depends on the values of the weights. Compiling takes minutes the first time. The shape of
+IF-II-L is not settled: two candidates that lie far apart stand for it.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ def record():
 
 
 def on_cuda(shape):
-    """The network and what it is fed, channels innermost, as the loaders run it."""
+    """The network and what it is fed, channels innermost, which is the loaders' layout."""
     stream = torch.Generator("cuda")
     network = random_network(shape, device="cuda", dtype=torch.bfloat16, generator=stream)
     inputs = example_inputs(shape, device="cuda", dtype=torch.bfloat16, generator=stream)
+    inputs["sample"] = inputs["sample"].contiguous(memory_format=torch.channels_last)
     return network.to(memory_format=torch.channels_last), inputs
 
 
@@ -96,15 +98,20 @@ def test_time_of_a_step_beside_the_roofline(name, record):
 
 
 def test_a_texture_fits_its_budget(record):
-    """XL and L together within 230 s on an H200, the networks alone; needs the times of the tests above."""
+    """XL and L together within 230 s on an H200, the networks alone, whichever shape IF-II-L has.
+
+    Needs the times of the tests above.
+    """
     networks = record["networks"]
-    if not {"if-i-xl", "if-ii-l-a3"} <= set(networks):
+    if not set(SHAPES) <= set(networks):
         pytest.skip("the steps were not timed in this run")
-    seconds = (
-        STEPS["base"] * networks["if-i-xl"]["compiled_ms"]
-        + STEPS["upsampler"] * networks["if-ii-l-a3"]["compiled_ms"]
-    ) / 1000
+    first = STEPS["base"] * networks["if-i-xl"]["compiled_ms"] / 1000
+    seconds = {
+        name: first + STEPS["upsampler"] * networks[name]["compiled_ms"] / 1000
+        for name in SHAPES
+        if name != "if-i-xl"
+    }
     record["seconds_xl_l"] = seconds
-    print(f"XL and L: {seconds:.0f} s of UNets per texture")
+    print("seconds of UNets per texture, XL and L:", seconds)
     if "H200" in record["device"]:
-        assert seconds <= 230
+        assert max(seconds.values()) <= 230

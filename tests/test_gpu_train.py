@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from castex.config import load_config
 from castex.settings.family import FamilySettings
 from castex.settings.training import CorpusSettings
 
@@ -29,7 +30,7 @@ def test_every_model_of_the_family_is_trained_once(script):
 
 def test_the_overlay_changes_steps_and_device_and_keeps_shapes(script, tmp_path):
     script.write_settings(tmp_path)
-    family = FamilySettings()
+    family = load_config().train
     for name in FamilySettings.model_fields:
         kind = type(getattr(family, name))
         told = kind.model_validate(json.loads((tmp_path / f"settings/{name}.json").read_text()))

@@ -173,13 +173,13 @@ def half_a_config(unet):
 def promised(unet):
     """An index that names one weight more than its shard holds."""
     sharded(unet)
-    weights = load_file(unet / "a.safetensors")
+    weights = load_file(unet / "b.safetensors")
     del weights["conv_in.bias"]
-    save_file(weights, unet / "a.safetensors", metadata={"format": "pt"})
+    save_file(weights, unet / "b.safetensors", metadata={"format": "pt"})
 
 
 FAULTS = {
-    "promise": (promised, r"promises conv_in\.bias in a\.safetensors, which lacks it"),
+    "promise": (promised, r"promises conv_in\.bias in b\.safetensors, which lacks it"),
     "pickle": (pickled, r"pickles above all\) are not read"),
     "shard": (without_shard, r"names the shard b\.safetensors, which is not in the folder's checksums"),
     "wider": (lambda unet: edited(unet / "config.json", block_out_channels=[16, 64]), "cannot be loaded as"),

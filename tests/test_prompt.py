@@ -188,7 +188,7 @@ def test_a_file_beside_the_tokenizer_that_nobody_checked(own_model, model, name)
 def test_an_empty_prompt_is_refused(tiny_models, tmp_path, text, capsys):
     output = tmp_path / "e.safetensors"
     arguments = ["--model", str(tiny_models / "if_m"), "--prompt", text, "--output", str(output)]
-    assert main(["embed", *arguments]) == 1
+    assert main(["embed", *arguments]) == 2
     said = capsys.readouterr().err
     assert "a prompt is empty" in said and "Traceback" not in said and not output.exists()
 

@@ -57,7 +57,8 @@ def test_the_point_mass_at_renders_of_known_maps_is_descended_to(tmp_path):
 
 @pytest.mark.parametrize("kind", ["explicit", "dip", "hash-grid"])
 def test_every_parameterisation_gets_nearer(kind, tmp_path):
-    chosen = settings(steps=16, kind=kind, learning_rate=0.03, checkpoint_every=1000)
+    rate = 0.15 if kind == "hash-grid" else 0.03
+    chosen = settings(steps=16, kind=kind, learning_rate=rate, checkpoint_every=1000)
     mesh, light = sphere(12, 12), random_light(torch.Generator().manual_seed(5))
     shot = sample_shot(ShotSettings(views=6, distance_spread=0), generator=torch.Generator().manual_seed(77))
     render = MeshRenderer(mesh, light, 32)
@@ -65,7 +66,9 @@ def test_every_parameterisation_gets_nearer(kind, tmp_path):
     def distance(maps):
         return float((render(maps, shot) - render(KNOWN, shot)).square().mean())
 
-    still = chosen.model_copy(update={"adam": chosen.adam.model_copy(update={"learning_rate": 0.0})})
+    still = chosen.model_copy(
+        update={"adam": chosen.adam.model_copy(update={"learning_rate": 0.0, "steps": 1})}
+    )
     start, made = (ended(s, tmp_path / str(k))[1] for k, s in enumerate((still, chosen)))
     assert distance(made.maps) < 0.8 * distance(start.maps)
 

@@ -9,8 +9,9 @@ its outputs once, in three ways of running:
     compiled    only convolutions, products and attention move bytes, everything else is fused into them:
                 what torch.compile could reach at best
 
-A kernel takes the longer of its arithmetic and its traffic, at the share of the machine's peaks that real
-networks reach. Rendering, the optimiser and Python are not in it.
+A kernel takes the longer of its arithmetic and its traffic, at an assumed share of the machine's peaks
+(`MACHINES`). Rendering, the optimiser and Python are not in it. Predictions are for orientation: no claim is
+decided on them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from castex.true_shapes import Shape, build, example_inputs
+from castex.true_shapes import UPSAMPLER, Shape, build, example_inputs
 
 aten = torch.ops.aten
 # Operators that move nothing, beside views.
@@ -89,23 +90,25 @@ class Machine:
     bytes_per_s: float
     """Memory bandwidth."""
     compute_share: float
-    """Part of the arithmetic peak that networks of this kind reach."""
+    """Part of the arithmetic peak that networks of this kind are assumed to reach."""
     memory_share: float
-    """Part of the bandwidth that they reach."""
+    """Part of the bandwidth that they are assumed to reach."""
     source: str
+    """Where the two peaks come from."""
 
 
-# The shares are estimates from published measurements of such networks, the same for all of them.
+# The peaks have sources. The shares are assumptions, measured on neither machine: 70 % of an A100 and 65 % of an
+# H200, for arithmetic and bandwidth alike, as in the field notes, 4.2.
 MACHINES = {
     "a100": Machine("A100 80GB", 312e12, 2.039e12, 0.7, 0.7, "data sheet, SXM"),
-    "h200": Machine("H200", 790e12, 4.8e12, 0.65, 0.8, "measured bf16 product; data sheet's bandwidth"),
+    "h200": Machine(
+        "H200", 790e12, 4.8e12, 0.65, 0.65, "bf16 matrix product of 769 to 798 TFLOP/s; data sheet's bandwidth"
+    ),
 }
 
-# Steps of the two stages (paper.md 1.4). IF-II-L is not settled; `ours` is the shape of paper.md 7.1 with the
-# attention at 64 x 64 that the published seconds speak for, the others are named after their shape.
+# Steps of the two stages (paper.md 1.4).
 STEPS = {"base": 500, "upsampler": 1000}
 SYNTHESES = {"castex-m": "if-i-m", "castex-xl": "if-i-xl"}
-UPSAMPLERS = {"ours": "if-ii-l-a3", "shape-a2": "if-ii-l-a2", "shape-b": "if-ii-l-b"}
 
 
 def count(shape: Shape, dtype: torch.dtype = torch.bfloat16) -> Cost:
@@ -138,24 +141,33 @@ def predicted_ms(cost: Cost, machine: Machine, execution: Execution) -> float:
 
 
 def predicted_seconds(step_ms: Mapping[str, float]) -> dict[tuple[str, str], float]:
-    """Seconds of the networks for one texture, by (synthesis, variant), from the milliseconds of a step."""
+    """Seconds of the networks for one texture, by (synthesis, variant), from the milliseconds of a step.
+
+    `ours` where the base model is alone; with the upsampler the variants are the candidates for IF-II-L.
+    """
     found = {}
     for name, base in SYNTHESES.items():
         first = STEPS["base"] * step_ms[base] / 1000
         found[name, "ours"] = first
-        for variant, upsampler in UPSAMPLERS.items():
+        for variant, upsampler in _candidates(step_ms).items():
             found[f"{name}-l", variant] = first + STEPS["upsampler"] * step_ms[upsampler] / 1000
     return found
 
 
 def sizes(parameters: Mapping[str, int]) -> dict[tuple[str, str], int]:
-    """Parameters of all UNets of a synthesis, by (synthesis, variant), as the paper's table adds them up."""
+    """Parameters of all UNets of a synthesis, as the paper's table adds them up; keys as above."""
     found = {}
     for name, base in SYNTHESES.items():
         found[name, "ours"] = parameters[base]
-        for variant, upsampler in UPSAMPLERS.items():
+        for variant, upsampler in _candidates(parameters).items():
             found[f"{name}-l", variant] = parameters[base] + parameters[upsampler]
     return found
+
+
+def _candidates(networks: Iterable[str]) -> dict[str, str]:
+    """The candidates for IF-II-L among the networks, by the end of their names."""
+    start = f"{UPSAMPLER}-"
+    return {name.removeprefix(start): name for name in networks if name.startswith(start)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,13 @@
 A shape is a plain configuration, the same mapping that stands in a model folder's `config.json`, so the
 shapes of this table and those of a folder go one way. Work and memory do not depend on what the weights are.
 
-DeepFloyd's base models are settled: the counts come out as published. IF-II-L is not, because its
-`config.json` is gated; three candidates agree with the published 1.2 billion parameters, and every table that
-depends on it says which one it used.
+DeepFloyd's base models are settled: the counts come out as published. IF-II-L is not settled: read it from the
+gated `config.json`, with `castex cost --model FOLDER`. The candidates here were chosen because their sizes are
+near the published 1.2 billion parameters, which therefore proves nothing about them; whatever depends on
+IF-II-L is given for all of them. Published evidence points both ways. The script with which diffusers converted
+the model (`scripts/convert_if.py`) checks five levels with 2, 2, 3 and 5 residual blocks at the first four, and
+leaves self-attention out unless the original says otherwise: `a2x` or `a3x`. The published 536 to 590
+milliseconds of a step, less what is not the network, lie nearest to `b`.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from castex.errors import InputError, WeightsError
 from castex.files import read_json
 
 TEXT_TOKENS = 77
+# Names of the candidates for IF-II-L begin with it.
+UPSAMPLER = "if-ii-l"
 # What a folder in the layout of a diffusers pipeline may hold beside schedulers and tokenizers.
 PARTS = ("unet", "text_encoder", "vae")
 DENOISERS = ("UNet2DConditionModel", "ControlNetModel")
@@ -60,16 +66,10 @@ def true_shapes(views: int = 8) -> dict[str, Shape]:
     CasTex (paper.md 1.4) renders 8 views per step. A text encoder sees a prompt and the empty text once.
     """
     base = {"if-i-m": 192, "if-i-l": 320, "if-i-xl": 704}
-    widths = [160, 320, 640, 960, 1280]
-    upsamplers = {
-        "if-ii-l-a2": _upsampler(widths, layers=[2, 2, 3, 5, 5], levels=2),
-        "if-ii-l-a3": _upsampler(widths, layers=[2, 2, 3, 5, 5], levels=3),
-        "if-ii-l-b": _upsampler([160, 320, 640, 1280], layers=[2, 4, 8, 8], levels=1),
-    }
     rows = 2 * views
     shapes = [
         *(Shape(name, _base(width), 64, rows) for name, width in base.items()),
-        *(Shape(name, config, 256, rows) for name, config in upsamplers.items()),
+        *(Shape(f"{UPSAMPLER}-{name}", config, 256, rows) for name, config in _candidates().items()),
         Shape("sd-2-1", SD_UNET, 64, rows),
         Shape("sd-vae", SD_VAE, 512, views),
         Shape("t5-xxl", T5_XXL, 0, 2),
@@ -208,6 +208,20 @@ def _base(width: int) -> dict[str, Any]:
         "in_channels": 3,
         "layers_per_block": 3,
     }
+
+
+def _candidates() -> dict[str, dict[str, Any]]:
+    """What IF-II-L may be: `a` of paper.md 7.1 with attention at two or three levels, `b` of field.md 4.1.
+
+    With `x` attention goes to the text alone, not among the pixels, as in diffusers' conversion.
+    """
+    a = {"widths": [160, 320, 640, 960, 1280], "layers": [2, 2, 3, 5, 5]}
+    plain = {
+        "a2": _upsampler(**a, levels=2),
+        "a3": _upsampler(**a, levels=3),
+        "b": _upsampler([160, 320, 640, 1280], layers=[2, 4, 8, 8], levels=1),
+    }
+    return plain | {f"{name}x": config | {"only_cross_attention": True} for name, config in plain.items()}
 
 
 def _upsampler(widths: list[int], *, layers: list[int], levels: int) -> dict[str, Any]:

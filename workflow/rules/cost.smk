@@ -1,7 +1,12 @@
+# Counting and timing need configurations, no weights, so nothing is downloaded for them: the scale's own models are
+# counted where their folders are here, and the published shapes, which always are, stand for those of a repository.
+counted = [name for name, model in settings.models.items() if model.folder is not None]
+
+
 rule measure_cost:
-    """Count every network, the published shapes too, and time those of the scale on this machine."""
+    """Count the published shapes and the models that are here, and time the latter on this machine."""
     input:
-        locks=expand(rules.fetch.output.lock, model=settings.models),
+        locks=expand(rules.fetch.output.lock, model=counted),
         budgets="data/cost_budgets.yaml",
     output:
         record="<results>/cost/cost.json",
@@ -18,7 +23,7 @@ rule measure_cost:
         # Views of a step with the base model and with the upsampler.
         views="8 8" if settings.scale == "paper" else "4 2",
         models=lambda wildcards, input: " ".join(
-            f"{name}={lock}" for name, lock in zip(settings.models, input.locks)
+            f"{name}={lock}" for name, lock in zip(counted, input.locks)
         ),
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.measure_cost --models {params.models}"

@@ -71,13 +71,9 @@ def finished(verb: list[str]) -> bool:
 
 def family_settings() -> dict[str, dict[str, Any]]:
     """The settings of every training with the overlay for a GPU laid over them, validated."""
-    import yaml
+    from castex.config import load_config
 
-    from castex.settings.family import FamilySettings
-
-    overlay = yaml.safe_load(SETTINGS.read_text())["train"]
-    family = FamilySettings().model_dump(mode="json")
-    checked = FamilySettings.model_validate(merge(family, overlay)).model_dump(mode="json")
+    checked = load_config("mini", SETTINGS).train.model_dump(mode="json")
     for told in checked.values():
         # As the rule `resolve_train` leaves it out: a budget changes no weight.
         told.get("training", told).pop("minutes")
@@ -96,12 +92,6 @@ def write_settings(output: Path) -> None:
         if changed and (output / name).exists():
             sys.exit(f"{output / name} was trained with other settings; give another folder, or remove it")
         write_json(path, told)
-
-
-def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, mapping by mapping."""
-    both = {**below, **above}
-    return {k: merge(below[k], v) if isinstance(v, dict) and k in below else v for k, v in both.items()}
 
 
 def start(verb: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -1,7 +1,8 @@
 """What networks cost: parameters, operations, bytes, and milliseconds predicted for an A100 and an H200.
 
 Without --model, the published shapes of DeepFloyd IF, Stable Diffusion, T5 and CLIP, which need no weights.
-The prediction is a roofline (docstring of `castex.cost`); --measure times forwards with random weights here.
+The prediction is a roofline at assumed shares of the machines' peaks (docstring of `castex.cost`); --measure
+times forwards with random weights here.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measure", action="store_true", help="time forwards on this machine")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (auto)")
     parser.add_argument(
-        "--precision", choices=("float32", "bfloat16", "float16"), default="bfloat16", help="of it (bfloat16)"
+        "--precision",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="of it; auto is that of the loaders (auto)",
     )
     parser.add_argument("--repeats", type=int, default=5, help="timed forwards after two that are not (5)")
     parser.add_argument("--output", type=Path, help="JSON file to write as well")
@@ -55,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.cli.measure_cost import chosen_device, machine_record, record, timed
+    from castex.cost import MACHINES
     from castex.errors import InputError
     from castex.files import write_json
 
@@ -65,10 +70,12 @@ def run(arguments: argparse.Namespace) -> None:
     for shape in _shapes(arguments.model, arguments.views, arguments.latent_size):
         entry = record(shape)
         if arguments.measure:
-            entry["measured"] = timed(shape, device, arguments.repeats, (arguments.precision,))
+            entry |= timed(shape, device, arguments.repeats, (arguments.precision,))
         networks[shape.name] = entry
     print(_table(networks))
-    print(f"Per forward of the batch; {arguments.precision} here; GB moved and ms: eager / compiled at best.")
+    print("Per forward of the batch; GB moved and ms: eager / compiled at best.")
+    shares = (f"{m.compute_share:.0%} of the peaks of an {m.name}" for m in MACHINES.values())
+    print(f"Predictions take a roofline that reaches {' and '.join(shares)}, which is assumed, not measured.")
     if arguments.output is not None:
         write_json(arguments.output, {"networks": list(networks.values()), "machine": machine_record(device)})
 

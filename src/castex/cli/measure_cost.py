@@ -1,7 +1,8 @@
 """Count every network of the scale and of the paper, and time the scale's own on this machine.
 
-Counting and timing need no weights: neither depends on their values, so random ones stand in. On CUDA the
-networks of the published shapes are timed too.
+Counting and timing need no weights: neither depends on their values, so random ones stand in, run as the loaders
+run a network by default, and in bfloat16 beside it. On CUDA the networks of the published shapes are timed too.
+Budgets are for one thread of a CPU and are judged in the loaders' own precision.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import torch
+
     from castex.cost import Cost
     from castex.true_shapes import Shape
 
-# Side from which this layout is the faster one on a CPU, as the loaders choose it.
-CHANNELS_LAST_FROM = 128
+Device = Literal["cpu", "cuda"]
 # A forward of more operations is left to CUDA: on one thread of a CPU it takes a minute or more.
 MOST_CPU_FLOPS = 1e12
 
@@ -43,8 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    import dataclasses
+
     from castex.budget import compared
-    from castex.cost import predicted_seconds, sizes
+    from castex.cost import MACHINES, predicted_seconds, sizes
     from castex.files import write_json, write_text
     from castex.true_shapes import true_shapes
 
@@ -55,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     for shape in (*published.values(), *own):
         entry = record(shape)
         if device == "cuda" or (shape.name not in published and entry["flops"] <= MOST_CPU_FLOPS):
-            entry["measured"] = timed(shape, device, arguments.repeats)
+            entry |= timed(shape, device, arguments.repeats, ("auto", "bfloat16"))
         networks[shape.name] = entry
     seconds = {
         f"{machine}_{execution}": predicted_seconds(
@@ -74,13 +78,19 @@ def run(arguments: argparse.Namespace) -> None:
         }
         for (name, variant), parameters in total.items()
     ]
-    found = {"networks": list(networks.values()), "syntheses": syntheses}
-    write_json(arguments.output, found | {"machine": machine_record(device)})
+    found = {
+        "networks": list(networks.values()),
+        "syntheses": syntheses,
+        "predicted_for": {name: dataclasses.asdict(machine) for name, machine in MACHINES.items()},
+        "machine": machine_record(device),
+    }
+    write_json(arguments.output, found)
     if arguments.budgets is not None and arguments.table is not None:
-        write_text(arguments.table, compared(_fastest(networks), arguments.budgets))
+        values = _as_loaded_ms(networks) if device == "cpu" else {}
+        write_text(arguments.table, compared(values, arguments.budgets))
 
 
-def chosen_device(name: str) -> str:
+def chosen_device(name: str) -> Device:
     """`cuda` where there is one and nobody asked for the processor; InputError where there is none."""
     import torch
 
@@ -114,10 +124,11 @@ def record(shape: Shape) -> dict[str, Any]:
     }
 
 
-def timed(
-    shape: Shape, device: str, repeats: int, precisions: tuple[str, ...] = ("float32", "bfloat16")
-) -> dict[str, Any]:
-    """Median milliseconds of a forward with random weights, by precision."""
+def timed(shape: Shape, device: Device, repeats: int, precisions: tuple[str, ...]) -> dict[str, Any]:
+    """`measured`: median milliseconds of a forward with random weights, by precision; `precision`: the loaders'.
+
+    The precision `auto` stands for that of the loaders.
+    """
     import dataclasses
 
     import torch
@@ -125,16 +136,40 @@ def timed(
     from castex.cost import measure
     from castex.true_shapes import example_inputs, random_network
 
+    own, layout = loaded_as(shape, device)
     found = {}
     for precision in precisions:
+        dtype = own if precision == "auto" else getattr(torch, precision)
         # A fresh generator has the same seed every time; billions of numbers are best drawn on the device.
-        stream, dtype = torch.Generator(device), getattr(torch, precision)
+        stream = torch.Generator(device)
         network = random_network(shape, device=device, dtype=dtype, generator=stream)
         inputs = example_inputs(shape, device=device, dtype=dtype, generator=stream)
-        if device == "cuda" or shape.size >= CHANNELS_LAST_FROM:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        found[precision] = dataclasses.asdict(measure(network, inputs, repeats=repeats))
-    return found
+        network = network.to(memory_format=layout)  # type: ignore[call-overload]
+        laid_out = {k: v.contiguous(memory_format=layout) if v.ndim == 4 else v for k, v in inputs.items()}
+        found[_name(dtype)] = dataclasses.asdict(measure(network, laid_out, repeats=repeats))
+    return {"measured": found, "precision": _name(own)}
+
+
+def loaded_as(shape: Shape, device: Device) -> tuple[torch.dtype, torch.memory_format]:
+    """Number format and memory layout in which the loaders run this network when nothing is configured."""
+    import torch
+
+    from castex.diffusion.network import resolved_precision
+    from castex.settings.models import EmbedSettings, ExecutionSettings
+    from castex.true_shapes import DENOISERS
+
+    if shape.class_name in DENOISERS:
+        execution = ExecutionSettings(device=device)
+        layout = torch.channels_last if execution.channels_last else torch.contiguous_format
+        return resolved_precision(execution), layout
+    if shape.class_name in ("T5EncoderModel", "CLIPTextModel"):
+        return resolved_precision(EmbedSettings(device=device)), torch.contiguous_format
+    # The autoencoder and the judge are always loaded in float32.
+    return torch.float32, torch.contiguous_format
+
+
+def _name(precision: torch.dtype) -> str:
+    return str(precision).removeprefix("torch.")
 
 
 def machine_record(device: str) -> dict[str, Any]:
@@ -177,11 +212,12 @@ def _own_shapes(models: list[str], views: tuple[int, int]) -> list[Shape]:
     ]
 
 
-def _fastest(networks: dict[str, Any]) -> dict[str, float | None]:
-    """Processor time in milliseconds of each measured network, in its faster precision."""
+def _as_loaded_ms(networks: dict[str, Any]) -> dict[str, float | None]:
+    """Processor time in milliseconds of each measured network, in the precision in which it is loaded."""
     return {
-        name: min((times["cpu_ms"] for times in entry.get("measured", {}).values()), default=None)
+        name: entry["measured"][entry["precision"]]["cpu_ms"]
         for name, entry in networks.items()
+        if "measured" in entry
     }
 
 

@@ -12,7 +12,7 @@ from castex.settings.models import ThresholdSettings
 from castex.weights import ModelFolder, check_alone, read_config
 
 FILE = "scheduler_config.json"
-MOST_TIMESTEPS = 100_000
+MOST_TIMESTEPS = 1e5
 Prediction = Literal["epsilon", "v_prediction"]
 
 
@@ -61,7 +61,7 @@ class _Source:
 
 
 def _schedule(source: _Source) -> NoiseSchedule:
-    timesteps = source.number("num_train_timesteps", 1000, 1, MOST_TIMESTEPS)
+    timesteps = source.number("num_train_timesteps", 1000.0, 1.0, MOST_TIMESTEPS)
     if not timesteps.is_integer():
         raise _unknown(source.path, "num_train_timesteps", timesteps)
     match source.config.get("beta_schedule"):
@@ -80,7 +80,7 @@ def _threshold(source: _Source) -> ThresholdSettings:
         return ThresholdSettings(
             kind="dynamic",
             ratio=source.number("dynamic_thresholding_ratio", 0.995, 1e-3, 1 - 1e-6),
-            largest=source.number("sample_max_value", 1.0, 1, 1e3),
+            largest=source.number("sample_max_value", 1.0, 1.0, 1e3),
         )
     return ThresholdSettings(kind="clip" if source.config.get("clip_sample", True) else "none")
 

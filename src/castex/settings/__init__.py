@@ -25,6 +25,7 @@ from castex.settings.models import EmbedSettings as EmbedSettings
 from castex.settings.models import ModelSettings as ModelSettings
 from castex.settings.models import PromptSettings as PromptSettings
 from castex.settings.render import DressSettings, RelightingSettings
+from castex.settings.samples import SamplesSettings
 from castex.settings.training import CorpusSettings
 
 
@@ -196,9 +197,11 @@ class Config(Settings):
     """The exhibit of maps and lights."""
     pictures: dict[Name, str]
     """Target pictures: a path, or `skimage:<name>` for a photograph bundled with scikit-image."""
+    samples: SamplesSettings
+    """The exhibit of what the models draw."""
     corpus: CorpusSettings = CorpusSettings()
     """Training pictures of the mini models."""
-    train: FamilySettings = FamilySettings()
+    train: FamilySettings
     """Shapes and training of the mini family (target `train_mini`, no part of `all`)."""
     train_vae: TrainVaeSettings
     """Training of the mini autoencoder (target `train_vae`, no part of `all`)."""

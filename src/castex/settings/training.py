@@ -99,6 +99,11 @@ class AugmentSettings(Settings):
     """Largest natural logarithm of the gain of all channels."""
     tint: Annotated[float, Field(ge=0, le=2)] = 0.12
     """Largest natural logarithm of the gain of one channel, as a coloured light gives it."""
+    uneven: Annotated[float, Field(ge=0, le=2)] = 0.6
+    """Largest natural logarithm of the gain at either side of a picture, and of 0.6 times that of one channel
+    there: light of one colour from one side and of another from the other."""
+    uneven_from: Fraction = 0.4
+    """Share of the steps after which light is uneven; before, patterns and colours are learned the easy way."""
     noise: Fraction = 0.03
     """Largest standard deviation of the added noise."""
     recolour: Fraction = 0.3

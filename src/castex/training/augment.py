@@ -14,6 +14,10 @@ from castex.maps import linear_to_srgb
 from castex.settings.training import AugmentSettings
 
 
+CHANNEL_SHARE = 0.6
+"""How much more of the gain a single channel may have."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """One affine map per picture, from places in the result to those in the source, as in `affine_grid`."""
@@ -59,6 +63,20 @@ def recoloured(
     mixing = torch.stack([torch.stack([shares[k] for k in row], dim=1) for row in order], dim=1)
     light = torch.exp(settings.light * (2 * torch.rand(count, 3, 1, 1, generator=stream) - 1))
     return (mixing[..., None, None] * pictures[:, None]).sum(2).clamp_min(0) * light
+
+
+def unevenly_lit(
+    pictures: Float[Tensor, "pictures 3 side side"], settings: AugmentSettings, stream: torch.Generator
+) -> Float[Tensor, "pictures 3 side side"]:
+    """Linear pictures with a gain that changes from one side to the other, differently for each channel."""
+    count, side = len(pictures), pictures.shape[-1]
+    line = torch.linspace(-1, 1, side)
+    angle = 2 * math.pi * torch.rand(count, 1, 1, generator=stream)
+    across = (angle.cos() * line[None, None] + angle.sin() * line[None, :, None] + 1) / 2
+    level = 2 * torch.rand(2, count, 1, 1, 1, generator=stream) - 1
+    colour = 2 * torch.rand(2, count, 3, 1, 1, generator=stream) - 1
+    ends = settings.uneven * (level + CHANNEL_SHARE * colour)
+    return pictures * torch.lerp(ends[0], ends[1], across[:, None]).exp()
 
 
 def degraded(

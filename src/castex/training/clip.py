@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from castex.errors import InputError
 from castex.files import fingerprint
 from castex.settings.training import TrainClipSettings
-from castex.training.augment import Motion, degraded, draw_motion, recoloured
+from castex.training.augment import Motion, degraded, draw_motion, recoloured, unevenly_lit
 from castex.training.captions import OWN_COLOUR
 from castex.training.clip_start import new_clip
 from castex.training.corpus import KINDS
@@ -88,6 +88,8 @@ class ClipRecipe:
         motion = draw_motion(batch, self.settings.augment, stream)
         picture = motion(self._pictures.layers["image"][index].float() / 255)
         picture[changed] = recoloured(picture[changed], self.settings.augment, stream)
+        if step >= self.settings.augment.uneven_from * self.settings.training.steps:
+            picture = unevenly_lit(picture, self.settings.augment, stream)
         varied = degraded(picture, self.settings.augment, stream)
         kept = self._kept(step, batch, stream)
         hidden = self._hidden(((varied - self._mean) / self._std).to(device), kept)

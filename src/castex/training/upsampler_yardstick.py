@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from castex.diffusion import DeepFloydUpsampler
@@ -79,7 +80,7 @@ def enlarged(
 
 def _sampled(
     model: DeepFloydUpsampler, condition: Condition, low: Image, settings: LowResolutionSettings
-) -> Image:
+) -> Float[Tensor, "views 3 side side"]:
     stream = generator(SEED, "upsampler", "yardstick")
     whole = model.condition(condition, low, settings, generator=stream)
     sampler = Sampler(model, model.schedule, timesteps(STEPS), model.threshold)
