@@ -100,13 +100,12 @@ def draw(scores: pd.DataFrame, record: Mapping[str, Any]) -> Figure:
     machine = record["machine"]
     where = f"{machine['device']}, {machine['threads']} thread(s), torch {machine['torch']}"
     assumed = ", ".join(
-        f"{one['name']} {one['compute_share']:.0%} of peak arithmetic and {one['memory_share']:.0%} of bandwidth"
-        for one in record["predicted_for"].values()
+        f"{m['name']} {m['compute_share']:.0%} of peak arithmetic and {m['memory_share']:.0%} of bandwidth"
+        for m in record["predicted_for"].values()
     )
+    gated = "candidates; the shape of IF-II-L is not settled: read it from the gated config.json"
     figure.supxlabel(
-        f"Assumed by the predictions, not measured: {assumed}.\n"
-        f"{UPSAMPLER}-*: candidates; the shape of IF-II-L is not settled: read it from the gated config.json. "
-        f"Here: {where}.",
+        f"Assumed by the predictions, not measured: {assumed}.\n{UPSAMPLER}-*: {gated}. Here: {where}.",
         fontsize=5,
         color="0.4",
     )

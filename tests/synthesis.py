@@ -23,7 +23,17 @@ LIGHT = random_light(torch.Generator().manual_seed(5))
 KNOWN = random_maps(TEXELS, TEXELS, torch.Generator().manual_seed(21))
 
 
-def settings(*, steps=12, learning_rate=0.05, noise="fresh", checkpoint_every=2, views=2, size=32, **texture):
+def settings(
+    *,
+    steps=12,
+    learning_rate=0.05,
+    noise="fresh",
+    checkpoint_every=2,
+    views=2,
+    size=32,
+    snapshots=(),
+    **texture,
+):
     shape = {"dip": DipShape(width=4, scales=2), "size": TEXELS}
     grid = HashGridShape(levels=2, table=8, coarsest=4, finest=8, width=8)
     return StageSettings(
@@ -33,6 +43,7 @@ def settings(*, steps=12, learning_rate=0.05, noise="fresh", checkpoint_every=2,
             checkpoint_every=checkpoint_every,
             observe_every=2,
             preview_every=10**6,
+            snapshots=snapshots,
         ),
         shot=ShotSettings(views=views, distance_spread=0.1),
         render_size=size,

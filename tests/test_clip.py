@@ -14,7 +14,7 @@ from castex.errors import InputError
 from castex.files import sha256, write_json, write_tensors
 from castex.maps import linear_to_srgb
 from castex.settings.training import AugmentSettings, TrainClipSettings
-from castex.training.augment import degraded, draw_motion, recoloured
+from castex.training.augment import degraded, draw_motion, recoloured, unevenly_lit
 from castex.training.captions import OWN_COLOUR, Facts, caption, held_out, prompt
 from castex.training.clip import SURFACE, ClipRecipe, joined
 from castex.training.clip_start import cosine_basis, new_clip
@@ -299,3 +299,23 @@ def test_the_folder_is_a_whole_clip(corpus, tmp_path):
     with torch.no_grad():
         logits = model.float()(**texts, **pixels).logits_per_image
     assert logits.shape == (1, 2) and torch.isfinite(logits).all()
+
+
+def test_uneven_light_differs_between_sides_and_keeps_darkness_dark(stream):
+    flat = torch.full((40, 3, 16, 16), 0.3)
+    lit = unevenly_lit(flat, AugmentSettings(), stream)
+    gains = (lit / 0.3).log()
+    assert lit.min() > 0 and gains.abs().max() < 1.4 * 1.6 * AugmentSettings().uneven
+    assert gains.std((2, 3)).mean() > 0.05 and gains.mean((2, 3)).std(1).mean() > 0.05
+    assert (unevenly_lit(torch.zeros(2, 3, 8, 8), AugmentSettings(), stream) == 0).all()
+    assert torch.equal(unevenly_lit(flat, AugmentSettings(uneven=0), stream), flat)
+
+
+def test_light_is_even_at_first_and_uneven_later(corpus):
+    """The first step does not depend on how uneven it will be; a later one does."""
+    losses = []
+    for uneven in (0.0, 1.0):
+        settings = TINY.model_copy(update={"augment": AugmentSettings(uneven=uneven)})
+        made = recipe(corpus, settings)
+        losses.append([made.loss(k, 4, torch.Generator().manual_seed(k)).item() for k in (0, 3)])
+    assert losses[0][0] == losses[1][0] and losses[0][1] != losses[1][1]

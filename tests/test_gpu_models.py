@@ -1,7 +1,7 @@
 """UNets of the published shapes on CUDA, random bfloat16 weights: speed and agreement (`make gpu-check`).
 
-Neither time nor work depends on the values of the weights. Compiling takes minutes the first time. The shape of
-IF-II-L is not settled: two candidates that lie far apart stand for it.
+Neither time nor work depends on the values of the weights. Compiling takes minutes the first time. The shape
+of IF-II-L is not settled: two candidates that lie far apart stand for it.
 """
 
 from __future__ import annotations

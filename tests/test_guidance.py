@@ -236,3 +236,18 @@ def test_the_condition_reaches_the_predictor():
     signal, noise = score.schedule.coefficients(500)
     moved = (gradients[1] - gradients[0]).mean(dim=(1, 2, 3))
     torch.testing.assert_close(moved, noise / signal * torch.tensor([2.0, 3.0]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("negative", "text", "message"),
+    [
+        ((2, 5, 6), (4, 5, 6), "2 embedded texts for 4 samples"),
+        ((1, 5, 6), (3, 5, 6), "3 embedded texts for 4 samples"),
+        ((1, 7, 6), (4, 5, 6), "embed both with the same text encoder"),
+        ((1, 5, 8), (4, 5, 6), "embed both with the same text encoder"),
+    ],
+)
+def test_texts_that_do_not_fit_the_samples_are_refused(negative, text, message):
+    guided = ClassifierFree(Told(), 2.0, torch.zeros(negative))
+    with pytest.raises(InputError, match=message):
+        guided(torch.zeros(4, 3, 4, 4), 10, Condition(text=torch.zeros(text)))

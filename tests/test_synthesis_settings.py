@@ -69,6 +69,7 @@ def test_the_mini_scale_reduces_to_the_mini_base_model():
         (ParameterSettings, {"learned": ["diffuse"]}, "albedo"),
         (ParameterSettings, {"hash_grid": {"finest": 8}}, "coarser than the coarsest"),
         (AdamSettings, {"steps": 0}, "greater than or equal to 1"),
+        (AdamSettings, {"steps": 5, "snapshots": [2, 6]}, "a snapshot after step 6 of 5"),
         (VariantSettings, {"model": "if_m", "light": "sky", "after": "b"}, "needs texture.initial: given"),
         (DistilSettings, {"cfg": 7}, "Extra inputs"),
     ],

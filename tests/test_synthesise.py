@@ -114,8 +114,31 @@ def test_a_resumed_run_says_where_and_keeps_its_trace(tmp_path):
     assert [step for step, _ in whole.trace] == [2, 4, 6, 8, 10, 12]
 
 
-@pytest.mark.parametrize("noise", ["fixed", "cached"])
-@pytest.mark.parametrize("kind", ["explicit", "dip", "hash-grid"])
+def test_snapshots_are_the_maps_of_their_steps_and_survive_a_kill(tmp_path):
+    chosen = settings(snapshots=(2, 5, 12))
+
+    def dies(k):
+        if k == 8:
+            raise KeyboardInterrupt
+
+    short = settings(steps=12).model_copy(update={"adam": chosen.adam.model_copy(update={"snapshots": ()})})
+    with pytest.raises(KeyboardInterrupt):
+        ended(chosen, tmp_path / "a", guide=lambda *a: Counted(pull(chosen)(*a), dies))
+    # Another task in the same folder leaves them alone.
+    with pytest.raises(KeyboardInterrupt):
+        ended(short, tmp_path / "a", seed=1, guide=lambda *a: Counted(pull(chosen)(*a), dies))
+    content, made = ended(chosen, tmp_path / "a")
+    straight, whole = ended(chosen, tmp_path / "b")
+    assert content == straight == maps_bytes(made.snapshots[12]) == ended(short, tmp_path / "c")[0]
+    assert list(made.snapshots) == [2, 5, 12]
+    assert all(maps_bytes(made.snapshots[k]) == maps_bytes(whole.snapshots[k]) for k in (2, 5))
+    assert maps_bytes(made.snapshots[2]) != maps_bytes(made.snapshots[5])
+
+
+@pytest.mark.parametrize(
+    ("kind", "noise"),
+    [("explicit", "fixed"), ("explicit", "cached"), ("dip", "cached"), ("hash-grid", "fixed")],
+)
 def test_all_that_is_kept_from_step_to_step_survives(kind, noise, tmp_path):
     chosen = settings(noise=noise, kind=kind, learning_rate=0.01)
 

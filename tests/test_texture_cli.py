@@ -185,7 +185,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(typed, tmp_path, c
 def stage_files(tiny_models, tmp_path):
     """The inputs of `castex synthesise`, as the rules make them."""
     settings = preset("mini").base.model_dump(mode="json")
-    settings["adam"] |= {"steps": 16, "checkpoint_every": 2}
+    settings["adam"] |= {"steps": 16, "checkpoint_every": 2, "snapshots": [3]}
     settings["texture"] |= {"size": 32}
     settings["render_size"] = 48
     write_json(tmp_path / "stage.json", settings)
@@ -225,9 +225,10 @@ def test_the_verb_is_killed_resumes_and_says_so(stage_files, tmp_path):
         "maps.safetensors",
         "preview.png",
         "result.json",
+        "step_000003.safetensors",
         "trace.csv",
     ]
-    for name in ("maps.safetensors", "trace.csv"):
+    for name in ("maps.safetensors", "step_000003.safetensors", "trace.csv"):
         assert (straight / name).read_bytes() == (killed / name).read_bytes(), name
     results = [json.loads((folder / "result.json").read_text()) for folder in (straight, killed)]
     assert results[0]["fingerprint"] == results[1]["fingerprint"]

@@ -20,9 +20,8 @@ from castex.true_shapes import (
     true_shapes,
 )
 
-# Billion parameters and TFLOP per row, counted with torch's own counter and diffusers 0.42.1 when the field notes
-# were written (4.1); those of `x` when the candidates without self-attention were added, by the code under test:
-# they notice a change and confirm nothing.
+# Billion parameters and TFLOP per row. Those of the field notes (4.1) were counted with torch's counter and
+# diffusers 0.42.1; those of `x` come from the code under test: they notice a change and confirm nothing.
 NOTED = {
     "if-i-m": (0.372, 0.229),
     "if-i-l": (0.935, 0.612),

@@ -97,12 +97,17 @@ class Machine:
     """Where the two peaks come from."""
 
 
-# The peaks have sources. The shares are assumptions, measured on neither machine: 70 % of an A100 and 65 % of an
-# H200, for arithmetic and bandwidth alike, as in the field notes, 4.2.
+# The peaks have sources. The shares are assumptions, measured on neither machine: 70 % of an A100 and 65 % of
+# an H200, for arithmetic and bandwidth alike, as in the field notes, 4.2.
 MACHINES = {
     "a100": Machine("A100 80GB", 312e12, 2.039e12, 0.7, 0.7, "data sheet, SXM"),
     "h200": Machine(
-        "H200", 790e12, 4.8e12, 0.65, 0.65, "bf16 matrix product of 769 to 798 TFLOP/s; data sheet's bandwidth"
+        "H200",
+        790e12,
+        4.8e12,
+        0.65,
+        0.65,
+        "bf16 matrix product of 769 to 798 TFLOP/s; data sheet's bandwidth",
     ),
 }
 

@@ -35,7 +35,7 @@ class ClassifierFree:
     negative: Text
 
     def __call__(self, x_t: Sample, timestep: int, condition: Condition = NO_CONDITION) -> Sample:
-        """The guided noise; InputError when there is no text to be guided by."""
+        """The guided noise; InputError without a text to be guided by, or for one that fits no sample."""
         if self.scale == 0:
             return self.predictor(x_t, timestep, dataclasses.replace(condition, text=self.negative))
         if self.scale == 1:
@@ -47,13 +47,24 @@ class ClassifierFree:
     def _both_halves(self, condition: Condition, batch: int) -> Condition:
         if condition.text is None:
             raise InputError("classifier-free guidance needs a prompt; give the condition a text")
-        halves = [text.expand(batch, -1, -1).to(condition.text) for text in (self.negative, condition.text)]
+        if self.negative.shape[1:] != condition.text.shape[1:]:
+            raise InputError(
+                f"a prompt of {tuple(condition.text.shape[1:])} tokens and numbers per token, a negative one "
+                f"of {tuple(self.negative.shape[1:])}; embed both with the same text encoder"
+            )
+        halves = [_for_all(text, batch).to(condition.text) for text in (self.negative, condition.text)]
         return dataclasses.replace(
             condition,
             text=torch.cat(halves),
             low_resolution=_twice(condition.low_resolution),
             depth=_twice(condition.depth),
         )
+
+
+def _for_all(text: Text, batch: int) -> Tensor:
+    if len(text) not in (1, batch):
+        raise InputError(f"{len(text)} embedded texts for {batch} samples; give one for all, or one each")
+    return text.expand(batch, -1, -1)
 
 
 def _twice(tensor: Tensor | None) -> Tensor | None:

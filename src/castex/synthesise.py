@@ -19,6 +19,7 @@ from castex.errors import InputError
 from castex.files import fingerprint
 from castex.light import EnvironmentLight
 from castex.maps import TextureMaps, grey_maps
+from castex.maps_file import read_maps, write_maps
 from castex.mesh import Mesh
 from castex.optimise import Observation, Run, learning_rate, optimise
 from castex.parameterise import ExplicitTexture, HashGridTexture, NeuralTexture, random_maps
@@ -76,6 +77,8 @@ class Synthesis:
     maps: TextureMaps
     """Detached, on the CPU."""
     trace: list[tuple[int, Observation]]
+    snapshots: dict[int, TextureMaps]
+    """Maps after the steps that the settings name."""
     first_step: int
     """Where this process began: 0, or the step that was resumed."""
     seconds: float
@@ -129,14 +132,24 @@ def synthesise(task: Task, guide: Guide, *, checkpoints: Path, preview: Path | N
     run.observe = lambda _: {"gradient_norm": run.gradient_norm}
     if settings.texture.smoothness > 0:
         run.penalty = lambda maps: settings.texture.smoothness * roughness_of(maps)
-    if preview is not None:
-        run.after_step = _previewer(mesh, light, settings, preview)
+    if preview is not None or settings.adam.snapshots:
+        run.after_step = _Keeper(task, mesh, light, checkpoints, preview)
     begun = time.monotonic()
     first = optimise(run, checkpoints=checkpoints, fingerprint=task.fingerprint)
+    seconds = time.monotonic() - begun
+    kept = {step: read_maps(snapshot_path(task, checkpoints, step)) for step in settings.adam.snapshots}
     with torch.no_grad():
-        maps = run.texture.maps().to("cpu")
-    detached = TextureMaps(*(getattr(maps, f.name).detach() for f in dataclasses.fields(maps)))
-    return Synthesis(detached, run.trace, first, time.monotonic() - begun)
+        return Synthesis(detached(run.texture.maps()), run.trace, kept, first, seconds)
+
+
+def detached(maps: TextureMaps) -> TextureMaps:
+    """The same values on the CPU, without a graph."""
+    return TextureMaps(*(getattr(maps, field.name).detach().cpu() for field in dataclasses.fields(maps)))
+
+
+def snapshot_path(task: Task, checkpoints: Path, step: int) -> Path:
+    """Where a snapshot waits for the end of the run: several tasks may have used one folder."""
+    return checkpoints / f"{task.fingerprint[:16]}_{step:06d}.safetensors"
 
 
 def _stream(task: Task, purpose: str) -> torch.Generator:
@@ -222,14 +235,22 @@ def contact_sheet(mesh: Mesh, maps: TextureMaps, light: EnvironmentLight) -> Ima
     return sheet(pictures, columns=SHEET_COLUMNS)
 
 
-def _previewer(
-    mesh: Mesh, light: EnvironmentLight, settings: StageSettings, path: Path
-) -> Callable[[int, Callable[[], TextureMaps]], None]:
-    def after_step(done: int, maps: Callable[[], TextureMaps]) -> None:
-        if done % settings.adam.preview_every == 0 or done == settings.adam.steps:
-            write_picture(path, contact_sheet(mesh, maps(), light))
+@dataclass(frozen=True)
+class _Keeper:
+    """Called after every step: writes the preview now and then, and the snapshots."""
 
-    return after_step
+    task: Task
+    mesh: Mesh
+    light: EnvironmentLight
+    checkpoints: Path
+    preview: Path | None
+
+    def __call__(self, done: int, maps: Callable[[], TextureMaps]) -> None:
+        adam = self.task.settings.adam
+        if done in adam.snapshots:
+            write_maps(snapshot_path(self.task, self.checkpoints, done), detached(maps()))
+        if self.preview is not None and (done % adam.preview_every == 0 or done == adam.steps):
+            write_picture(self.preview, contact_sheet(self.mesh, maps(), self.light))
 
 
 def trace_rows(settings: StageSettings, trace: list[tuple[int, Observation]]) -> str:

@@ -3,13 +3,13 @@
 A shape is a plain configuration, the same mapping that stands in a model folder's `config.json`, so the
 shapes of this table and those of a folder go one way. Work and memory do not depend on what the weights are.
 
-DeepFloyd's base models are settled: the counts come out as published. IF-II-L is not settled: read it from the
-gated `config.json`, with `castex cost --model FOLDER`. The candidates here were chosen because their sizes are
+DeepFloyd's base models are settled: the counts come out as published. IF-II-L is not settled: read it from
+the gated `config.json`, with `castex cost --model FOLDER`. The candidates were chosen because their sizes are
 near the published 1.2 billion parameters, which therefore proves nothing about them; whatever depends on
-IF-II-L is given for all of them. Published evidence points both ways. The script with which diffusers converted
-the model (`scripts/convert_if.py`) checks five levels with 2, 2, 3 and 5 residual blocks at the first four, and
-leaves self-attention out unless the original says otherwise: `a2x` or `a3x`. The published 536 to 590
-milliseconds of a step, less what is not the network, lie nearest to `b`.
+IF-II-L is given for all of them. Published evidence points both ways. The script with which diffusers
+converted the model (`scripts/convert_if.py`) checks five levels with 2, 2, 3 and 5 residual blocks at the
+first four, and leaves self-attention out unless the original says otherwise: `a2x` or `a3x`. The published
+536 to 590 milliseconds of a step, less what is not the network, lie nearest to `b`.
 """
 
 from __future__ import annotations

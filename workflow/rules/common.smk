@@ -149,3 +149,45 @@ def benchmarks_of_dress(dress):
     shared = [f"<benchmarks>/fetch_asset/{asset}.tsv", f"<benchmarks>/prepare/{asset}.tsv"]
     own = settings.dresses[dress].material is None
     return shared if own else [*shared, f"<benchmarks>/dress/{dress}.tsv"]
+
+
+def megabytes_of_text_encoder(model):
+    """What the weights of a model's text encoder take on disk, in half precision as far as is known."""
+    source = settings.models[settings.models[model].text or model]
+    if source.folder is not None:
+        weights = Path(source.folder, "text_encoder").glob("*.safetensors")
+        return sum(path.stat().st_size for path in weights) // 10**6
+    # T5-XXL has 4.8 billion weights, the largest CLIP that is published with Stable Diffusion 0.35.
+    return 9_500 if source.repository.startswith("DeepFloyd/") else 1_400
+
+
+def memory_of_embedding(model):
+    """The weights as they are read and as they are kept, twice as wide in float32, and the libraries."""
+    precision = settings.embed.precision
+    wide = precision == "float32" or (precision == "auto" and settings.embed.device == "cpu")
+    return f"{2_000 + (3 if wide else 2) * megabytes_of_text_encoder(model)}MB"
+
+
+def drawn(model):
+    """The entry of a model of the sheet."""
+    return settings.samples.models[model]
+
+
+def base_pictures(model):
+    """The base model's pictures, for an upsampler."""
+    base = drawn(model).base
+    return [] if base is None else f"<results>/samples/{base}/pictures.safetensors"
+
+
+def lock_under(model):
+    """The lock file of the Stable Diffusion under a ControlNet."""
+    return f"<results>/lock/{settings.models[model].text}.json" if drawn(model).stage == "depth" else []
+
+
+def mesh_for_depth(model):
+    """The prepared mesh whose depth a ControlNet is shown."""
+    return (
+        f"<results>/prepared/{settings.samples.depth_of}/mesh.safetensors"
+        if drawn(model).stage == "depth"
+        else []
+    )

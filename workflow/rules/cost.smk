@@ -6,7 +6,7 @@ counted = [name for name, model in settings.models.items() if model.folder is no
 rule measure_cost:
     """Count the published shapes and the models that are here, and time the latter on this machine."""
     input:
-        locks=expand(rules.fetch.output.lock, model=counted),
+        sums=[model_sums(model) for model in counted],
         budgets="data/cost_budgets.yaml",
     output:
         record="<results>/cost/cost.json",
@@ -22,9 +22,7 @@ rule measure_cost:
     params:
         # Views of a step with the base model and with the upsampler.
         views="8 8" if settings.scale == "paper" else "4 2",
-        models=lambda wildcards, input: " ".join(
-            f"{name}={lock}" for name, lock in zip(counted, input.locks)
-        ),
+        models=" ".join(f"{name}={settings.models[name].folder}" for name in counted),
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.measure_cost --models {params.models}"
         " --views {params.views} --budgets {input.budgets} --output {output.record} --table {output.table} > {log} 2>&1"

@@ -1,23 +1,6 @@
 # Prompts as numbers: once per set of prompts and text encoder, in a process that holds nothing else.
 
 
-def megabytes_of_text_encoder(model):
-    """What the weights of a model's text encoder take on disk, in half precision as far as is known."""
-    source = settings.models[settings.models[model].text or model]
-    if source.folder is not None:
-        weights = Path(source.folder, "text_encoder").glob("*.safetensors")
-        return sum(path.stat().st_size for path in weights) // 10**6
-    # T5-XXL has 4.8 billion weights, the largest CLIP that is published with Stable Diffusion 0.35.
-    return 9_500 if source.repository.startswith("DeepFloyd/") else 1_400
-
-
-def memory_of_embedding(model):
-    """The weights as they are read and as they are kept, twice as wide in float32, and the libraries."""
-    precision = settings.embed.precision
-    wide = precision == "float32" or (precision == "auto" and settings.embed.device == "cpu")
-    return f"{2_000 + (3 if wide else 2) * megabytes_of_text_encoder(model)}MB"
-
-
 rule resolve_prompts:
     """Texts that are embedded together."""
     output:

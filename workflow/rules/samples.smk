@@ -1,31 +1,6 @@
 # Pictures that the models of the scale draw by themselves, from the same prompts.
 
 
-def drawn(model):
-    """The entry of a model of the sheet."""
-    return settings.samples.models[model]
-
-
-def base_pictures(model):
-    """The base model's pictures, for an upsampler."""
-    base = drawn(model).base
-    return [] if base is None else f"<results>/samples/{base}/pictures.safetensors"
-
-
-def lock_under(model):
-    """The lock file of the Stable Diffusion under a ControlNet."""
-    return f"<results>/lock/{settings.models[model].text}.json" if drawn(model).stage == "depth" else []
-
-
-def mesh_for_depth(model):
-    """The prepared mesh whose depth a ControlNet is shown."""
-    return (
-        f"<results>/prepared/{settings.samples.depth_of}/mesh.safetensors"
-        if drawn(model).stage == "depth"
-        else []
-    )
-
-
 rule resolve_samples:
     """How one model draws."""
     output:

@@ -38,9 +38,10 @@ class StageFiles:
         from castex.files import sha256
 
         folder = recorded(self.model)
-        files = {"mesh": self.mesh, "light": self.light, "embeddings": self.embeddings}
         return {
-            **{f"{name}_sha256": sha256(path) for name, path in files.items()},
+            "mesh_sha256": sha256(self.mesh),
+            "light_sha256": sha256(self.light),
+            "embeddings": embedded(self.embeddings),
             "base_sha256": None if self.base is None else sha256(self.base),
             "prompt": self.prompt,
             "model": {
@@ -64,6 +65,18 @@ class StageFiles:
             return False
 
 
+def embedded(path: Path) -> str:
+    """A hash of embeddings by content: the header of their file has no fixed order."""
+    import hashlib
+
+    from castex.files import fingerprint
+    from castex.prompt import read_embeddings
+
+    found = read_embeddings(path)
+    digest = hashlib.sha256(found.values.numpy().tobytes()).hexdigest()
+    return fingerprint([found.texts, found.model, digest])
+
+
 def recorded(model: Path) -> ModelFolder:
     """What is recorded of a model, its bytes unread: loading it checks them."""
     from castex.errors import WeightsError
@@ -79,7 +92,8 @@ def recorded(model: Path) -> ModelFolder:
 def run_stage(files: StageFiles, output: Path) -> int:
     """Run one stage and write maps.safetensors, trace.csv, preview.png and result.json, all or none.
 
-    Returns the step at which it began. Checkpoints lie in `output` until the result is written.
+    Snapshots that the settings ask for stand beside them, as step_000100.safetensors and so on. Returns the
+    step at which this process began. Checkpoints lie in `output` until the result is written.
     """
     from castex import checkpoint
     from castex.light import read_light
@@ -168,6 +182,7 @@ def _write(files: StageFiles, task: Task, made: Synthesis, output: Path) -> None
     }
     picture = png_bytes(contact_sheet(task.mesh, made.maps, task.light))
     contents = {
+        **{f"step_{step:06d}.safetensors": maps_bytes(kept) for step, kept in made.snapshots.items()},
         MAPS: content,
         "trace.csv": trace_rows(files.settings, made.trace).encode(),
         "preview.png": picture,

@@ -1,8 +1,8 @@
 """Count every network of the scale and of the paper, and time the scale's own on this machine.
 
-Counting and timing need no weights: neither depends on their values, so random ones stand in, run as the loaders
-run a network by default, and in bfloat16 beside it. On CUDA the networks of the published shapes are timed too.
-Budgets are for one thread of a CPU and are judged in the loaders' own precision.
+Counting and timing need no weights: neither depends on their values, so random ones stand in, run as the
+loaders run a network by default, and in bfloat16 beside it. On CUDA the networks of the published shapes are
+timed too. Budgets are for one thread of a CPU and are judged in the loaders' own precision.
 """
 
 from __future__ import annotations
@@ -125,9 +125,9 @@ def record(shape: Shape) -> dict[str, Any]:
 
 
 def timed(shape: Shape, device: Device, repeats: int, precisions: tuple[str, ...]) -> dict[str, Any]:
-    """`measured`: median milliseconds of a forward with random weights, by precision; `precision`: the loaders'.
+    """`measured`: median milliseconds of a forward with random weights, by precision.
 
-    The precision `auto` stands for that of the loaders.
+    The precision `auto` stands for that of the loaders, which `precision` names.
     """
     import dataclasses
 

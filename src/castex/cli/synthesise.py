@@ -1,7 +1,7 @@
 """One stage of texture synthesis: resolved settings, a prepared mesh and a model in, four maps out.
 
-Writes maps.safetensors, trace.csv, preview.png and result.json. An upsampling stage takes the maps of the
-stage before with --base; a run that was killed continues where it was.
+Writes maps.safetensors, trace.csv, preview.png, result.json and the snapshots that the settings name. An
+upsampling stage takes the maps of the stage before with --base; a run that was killed continues where it was.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.settings.synthesis import StageSettings
     from castex.synthesise import checked_prompt
 
+    checked_prompt(arguments.prompt)
     if arguments.text_model is not None:
         read_embeddings(arguments.embeddings, arguments.text_model)
     files = StageFiles(
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
         light=arguments.light,
         embeddings=arguments.embeddings,
         model=arguments.model,
-        prompt=checked_prompt(arguments.prompt),
+        prompt=arguments.prompt,
         asset=arguments.asset,
         seed=arguments.seed,
         base=arguments.base,

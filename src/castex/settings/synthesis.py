@@ -151,6 +151,14 @@ class AdamSettings(Settings):
     """Steps between two checkpoints."""
     preview_every: Annotated[int, Field(ge=1)] = 100
     """Steps between two preview pictures."""
+    snapshots: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Numbers of finished steps after which the maps are kept beside the result."""
+
+    @model_validator(mode="after")
+    def _snapshots_are_reached(self) -> AdamSettings:
+        if self.snapshots and max(self.snapshots) > self.steps:
+            raise ValueError(f"a snapshot after step {max(self.snapshots)} of {self.steps}")
+        return self
 
 
 class StageSettings(Settings):

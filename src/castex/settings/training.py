@@ -103,12 +103,12 @@ class AugmentSettings(Settings):
     """Largest natural logarithm of the gain at either side of a picture, and of 0.6 times that of one channel
     there: light of one colour from one side and of another from the other."""
     uneven_from: Fraction = 0.4
-    """Share of the steps after which light is uneven; before, patterns and colours are learned the easy way."""
+    """Share of the steps after which light is uneven; before, patterns and colours are learned more easily."""
     noise: Fraction = 0.03
     """Largest standard deviation of the added noise."""
     recolour: Fraction = 0.3
-    """Share of pictures whose hues are turned: a material is to be known by its pattern. Nothing is learned of
-    their colour."""
+    """Share of pictures whose hues are turned: a material is to be known by its pattern. Nothing is learned
+    of their colour."""
     light: Annotated[float, Field(ge=0, le=2)] = 0.5
     """Largest natural logarithm of the gain of one of their channels: light of any colour."""
     blur: Fraction = 0.7
@@ -116,7 +116,7 @@ class AugmentSettings(Settings):
 
 
 class TrainClipSettings(Settings):
-    """Training of the mini CLIP, which names what the generators draw: a judge, so on pictures of its own half."""
+    """Training of the mini CLIP, which names what the generators draw, on pictures that none of them saw."""
 
     training: TrainingSettings = TrainingSettings(steps=12000, batch=32, ema_decay=0.998)
     """The loop."""

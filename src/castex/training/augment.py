@@ -13,7 +13,6 @@ from torch import Tensor
 from castex.maps import linear_to_srgb
 from castex.settings.training import AugmentSettings
 
-
 CHANNEL_SHARE = 0.6
 """How much more of the gain a single channel may have."""
 
