@@ -17,6 +17,7 @@ from castex.settings.synthesis import (
     VariantSettings,
     WindowSettings,
     preset,
+    variants,
 )
 
 
@@ -48,6 +49,19 @@ def test_presets_survive_json_and_differ_between_methods_as_named(scale, method)
     assert CascadeSettings.model_validate_json(settings.model_dump_json()) == settings
     assert (settings.upsampler is not None) == method.endswith("-l")
     assert settings.base_model == ("if_m" if method.startswith("castex-m") else "if_xl")
+
+
+@pytest.mark.parametrize("scale", sorted(PRESETS))
+def test_the_rows_of_a_table_are_the_presets(scale):
+    rows = variants(scale)
+    assert set(rows) == set(METHODS)
+    for method, row in rows.items():
+        both = preset(scale, method)
+        if row.after is None:
+            assert (row.stage, row.model, both.upsampler) == (both.base, both.base_model, None)
+        else:
+            assert rows[row.after].model == both.base_model
+            assert (row.stage, row.model) == (both.upsampler, both.upsampler_model)
 
 
 def test_the_mini_scale_reduces_to_the_mini_base_model():

@@ -112,9 +112,10 @@ def run_stage(files: StageFiles, output: Path) -> int:
         given=None if files.base is None else read_maps(files.base),
     )
     checkpoints = output / ".checkpoints"
+    found = checkpoint.load(checkpoints, settings=task.fingerprint)
+    if found is not None:
+        print(f"{files.settings.kind}: resumed at step {found.step}", file=sys.stderr)
     made = synthesise(task, _guide(files), checkpoints=checkpoints, preview=output / "preview.png")
-    if made.first_step:
-        print(f"{files.settings.kind}: resumed at step {made.first_step}", file=sys.stderr)
     _write(files, task, made, output)
     checkpoint.discard(checkpoints)
     return made.first_step

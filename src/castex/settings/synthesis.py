@@ -58,7 +58,7 @@ class DistilSettings(Settings):
     same gradient as `eps` with `dreamfusion`."""
     noise: Literal["fresh", "fixed", "cached"] = "fresh"
     """Where the noise of a step comes from: drawn; drawn once and kept; or the noise that was predicted in
-    the step before."""
+    the step before. The noise on an upsampler's condition is always drawn."""
 
 
 class UpsamplingSettings(Settings):
@@ -285,3 +285,16 @@ def preset(scale: str, method: str = DEFAULT_METHOD) -> CascadeSettings:
         light=light,
         keep_uv=keep_uv,
     )
+
+
+def variants(scale: str) -> dict[str, VariantSettings]:
+    """The methods of the paper at a scale as rows of a table; KeyError for a scale that is not there."""
+    base, upsampler, light, _ = PRESETS[scale]
+    rows = {}
+    for method, (model, larger) in METHODS.items():
+        if larger is None:
+            rows[method] = VariantSettings(model=model, light=light, stage=base)
+        else:
+            before = method.removesuffix("-l")
+            rows[method] = VariantSettings(model=larger, light=light, after=before, stage=upsampler)
+    return rows
