@@ -114,7 +114,7 @@ def test_one_learning_rate_reruns_its_arm_and_its_exhibits(edited):
     ("module", "redrawn"),
     [
         ("claims", {"all", "claims"}),
-        ("tally", {"all", "relighting", "toy_reconstruction", "toy_sensitivity", "claims", "ledger"}),
+        ("tally", {"all", "cost", "relighting", "toy_reconstruction", "toy_sensitivity", "claims", "ledger"}),
     ],
 )
 def test_editing_the_code_behind_verdicts_makes_them_again(edited, module, redrawn):

@@ -245,7 +245,8 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
     about = json.dumps({"texts": embeddings.texts, "model": embeddings.model})
     tensors = {"embeddings": embeddings.values.contiguous(), "masks": embeddings.masks.contiguous()}
     with atomic_path(path) as partial:
-        partial.write_bytes(save(tensors, metadata={"format": "pt", "castex": about}))
+        # One key: the order of several is not the same in every run.
+        partial.write_bytes(save(tensors, metadata={"castex": about}))
 
 
 def read_embeddings(path: Path, model: Path | None = None) -> Embeddings:

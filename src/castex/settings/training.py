@@ -103,7 +103,7 @@ class AugmentSettings(Settings):
     """Largest natural logarithm of the gain at either side of a picture, and of 0.6 times that of one channel
     there: light of one colour from one side and of another from the other."""
     uneven_from: Fraction = 0.4
-    """Share of the steps after which light is uneven; before, patterns and colours are learned more easily."""
+    """Share of the steps after which light is uneven; before, patterns and colours are easier to learn."""
     noise: Fraction = 0.03
     """Largest standard deviation of the added noise."""
     recolour: Fraction = 0.3
@@ -223,8 +223,8 @@ class LatentShape(Settings):
     def _fits(self) -> LatentShape:
         if len(self.channels) != len(self.attention):
             raise ValueError(
-                f"{len(self.channels)} resolutions have channels and {len(self.attention)} say whether there is "
-                "attention; give both for each"
+                f"{len(self.channels)} resolutions have channels and {len(self.attention)} say whether there "
+                "is attention; give both for each"
             )
         for channels in self.channels:
             if channels % self.groups or channels % self.heads:
