@@ -102,7 +102,7 @@ class AugmentSettings(Settings):
     uneven: Annotated[float, Field(ge=0, le=2)] = 0.6
     """Largest natural logarithm of the gain at either side of a picture, and of 0.6 times that of one channel
     there: light of one colour from one side and of another from the other."""
-    uneven_from: Fraction = 0.4
+    uneven_from: Fraction = 0.0
     """Share of the steps after which light is uneven; before, patterns and colours are easier to learn."""
     noise: Fraction = 0.03
     """Largest standard deviation of the added noise."""
@@ -115,13 +115,32 @@ class AugmentSettings(Settings):
     """Largest share of the mean over 3 x 3 pixels."""
 
 
-class TrainClipSettings(Settings):
+class ClipCycleSettings(Settings):
+    """One cycle of the mini CLIP's training: the learning rate rises and falls once."""
+
+    training: TrainingSettings
+    """The loop."""
+    augment: AugmentSettings
+    """How pictures are varied."""
+    masked: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the patches that a picture lacks during the first `masked_steps`, which halves their cost."""
+    masked_steps: Fraction = 0.5
+    """Share of the steps in which patches are left out; in the others the model sees whole pictures."""
+
+
+class TrainClipSettings(ClipCycleSettings):
     """Training of the mini CLIP, which names what the generators draw, on pictures that none of them saw."""
 
-    training: TrainingSettings = TrainingSettings(steps=12000, batch=32, ema_decay=0.998)
-    """The loop."""
-    augment: AugmentSettings = AugmentSettings()
-    """How pictures are varied."""
+    first: ClipCycleSettings | None = ClipCycleSettings(
+        training=TrainingSettings(steps=12000, batch=32, ema_decay=0.998),
+        augment=AugmentSettings(uneven_from=0.4),
+        masked_steps=0.6,
+    )
+    """A cycle before the main one, from scratch; empty: the main one starts from scratch."""
+    training: TrainingSettings = TrainingSettings(steps=12000, batch=32, learning_rate=6e-4, ema_decay=0.998)
+    """The main cycle."""
+    augment: AugmentSettings = AugmentSettings(noise=0.02, blur=0.5)
+    """How pictures are varied in it."""
     size: Annotated[int, Field(ge=16, multiple_of=8)] = 64
     """Side in pixels to which pictures are brought."""
     patch: Annotated[int, Field(ge=4)] = 8
@@ -136,15 +155,15 @@ class TrainClipSettings(Settings):
     """Transformer layers over tokens."""
     projection: Annotated[int, Field(ge=8)] = 64
     """Numbers per picture and per sentence in the space that they share."""
-    masked: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share of the patches that a picture lacks during the first `masked_steps`, which halves their cost."""
-    masked_steps: Fraction = 0.6
-    """Share of the steps in which patches are left out; in the others the model sees whole pictures."""
     caption_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the loss over captions, where that over colours and that over materials have 1 each."""
     surface_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of a second task during training, per patch: the material on it, and the albedo, roughness,
     metallic and nearness behind it. Its head is no part of the model."""
+
+    def cycle(self, which: ClipCycleSettings) -> TrainClipSettings:
+        """The same model trained in one cycle alone."""
+        return self.model_copy(update={**dict(which), "first": None})
 
 
 class CascadeShape(Settings):

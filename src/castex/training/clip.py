@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from castex.errors import InputError
@@ -43,10 +44,12 @@ from castex.training.sentences import (
     without_colour,
 )
 from castex.training.words import grammar_words, tokenizer_of
+from castex.weights import ModelFolder
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's normalisation of pixels, as its image processor has it."""
+WEIGHTS = "model.safetensors"
 SURFACE = ("albedo", "surface", "depth")
 """Layers of the corpus that the second task reads: six channels."""
 SURFACE_CHANNELS = 6
@@ -61,12 +64,23 @@ class ClipRecipe:
 
     name = "clip"
 
-    def __init__(self, settings: TrainClipSettings, pictures: Pictures, surface: Pictures) -> None:
-        """`pictures` at the model's size; `surface`: the layers of SURFACE, one pixel per patch."""
+    def __init__(
+        self,
+        settings: TrainClipSettings,
+        pictures: Pictures,
+        surface: Pictures,
+        start: ModelFolder | None = None,
+    ) -> None:
+        """`pictures` at the model's size; `surface`: the layers of SURFACE, one pixel per patch.
+
+        `start`: a folder that an earlier cycle exported, to go on from.
+        """
         self.settings, self._pictures, self._surface = settings, pictures, surface
         self.tokenizer = tokenizer_of(grammar_words(pictures.meshes))
         # The classes of transformers are half typed.
         self.model: Any = new_clip(settings, len(self.tokenizer))
+        if start is not None:
+            self.model.load_state_dict(load_file(start.path / WEIGHTS))
         self.head = nn.Linear(settings.width, SURFACE_CHANNELS + len(MATERIALS))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
