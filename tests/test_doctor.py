@@ -198,16 +198,18 @@ def test_files_are_compared_with_what_is_known(tmp_path):
 
 
 def test_a_fetched_model_is_checked(tmp_path):
-    settings = ModelSettings(repository="o/n", revision="0" * 40, files={"w": None}, licence="gated")
+    settings = ModelSettings(
+        repository="o/n", revision="0" * 40, files={"w.safetensors": None}, licence="gated"
+    )
     assert "https://huggingface.co/o/n" in doctor.model("m", settings, tmp_path, "fetch").remedy
     gated = settings.model_copy(update={"gate": "https://example.org/gate"})
     assert "accept its licence at https://example.org/gate" in doctor.model("m", gated, tmp_path, "").remedy
     folder = tmp_path / "models" / "o--n" / ("0" * 40)
     folder.mkdir(parents=True)
-    (folder / "w").write_bytes(b"x")
-    write_sums(folder, ["w"])
+    (folder / "w.safetensors").write_bytes(b"x")
+    write_sums(folder, ["w.safetensors"])
     assert doctor.model("m", settings, tmp_path, "").status == "ok"
-    (folder / "w").write_bytes(b"y")
+    (folder / "w.safetensors").write_bytes(b"y")
     assert doctor.model("m", settings, tmp_path, "fetch").remedy == "fetch"
 
 
