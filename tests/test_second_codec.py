@@ -30,7 +30,7 @@ class Taef2:
 
         self.encoder, self.decoder = load("taef2_encoder.pth"), load("taef2_decoder.pth")
 
-    def encode(self, image):
+    def encode(self, image, generator=None):
         w = self.encoder
         x = self._block(w, 1, self._conv(w, "0", image))
         for first in (2, 6, 10):

@@ -171,7 +171,8 @@ def train_family(output: Path, minutes: float, only: list[str] | None) -> int:
 
 def collect(output: Path, target: Path = ROOT / "results" / "train") -> int:
     """Copy settings and finished folders to `target`; each gets a later time than what it was made from."""
-    moment = time.time() - 1000
+    # Just past: a clone may be minutes old, and what a model was made from must not be newer than it.
+    moment = time.time() - 1
     for name in ("settings", *ORDER, "controlnet_depth"):
         source = output / name
         if not source.is_dir():
@@ -179,7 +180,7 @@ def collect(output: Path, target: Path = ROOT / "results" / "train") -> int:
             continue
         shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(source, target / name)
-        moment += 10
+        moment += 0.05
         for path in (target / name).rglob("*"):
             os.utime(path, (moment, moment))
     print("now: snakemake --cores all --configfile config/gpu_training.yaml train_mini")

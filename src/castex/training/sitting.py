@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from castex.checkpoint import discard
@@ -37,6 +38,8 @@ def sit(trainer: Trainer, checkpoints: Path, output: Path, export: Callable[[Pat
     write_model(output, export)
     write_json(output / TRAINING, trainer.record())
     discard(own)
+    with suppress(OSError):  # It keeps other trainings.
+        checkpoints.rmdir()
 
 
 def write_model(output: Path, export: Callable[[Path], None]) -> None:
