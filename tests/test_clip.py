@@ -15,14 +15,12 @@ from castex.files import sha256, write_json, write_tensors
 from castex.maps import linear_to_srgb
 from castex.settings.training import AugmentSettings, TrainClipSettings
 from castex.training.augment import degraded, draw_motion, recoloured, unevenly_lit
-from castex.training.captions import OWN_COLOUR, Facts, caption, held_out, prompt
+from castex.training.captions import OWN_COLOUR, UNTEXTURED, Facts, caption, prompt
 from castex.training.clip import SURFACE, ClipRecipe, joined
 from castex.training.clip_cycles import train_clip
 from castex.training.clip_start import cosine_basis, new_clip
 from castex.training.corpus import KINDS
 from castex.training.corpus_data import PALETTE, read_corpus
-from castex.training.materials import MATERIALS
-from castex.training.missing_pairs import missing_work
 from castex.training.sentences import (
     COLOUR,
     MATERIAL,
@@ -252,10 +250,15 @@ def test_corpora_of_other_meshes_are_not_joined(corpus):
         joined(pictures, dataclasses.replace(pictures, meshes=("boat",)))
 
 
-def test_the_pairs_that_only_the_judge_sees():
-    work = missing_work("vase")
-    assert len(work) == len(MATERIALS) - len(OWN_COLOUR)
-    assert all(held_out(item.material, *item.pairs) for item in work)
+def test_the_judge_learns_from_pictures_with_a_material_alone(corpus):
+    pictures = read_corpus(corpus, "judge", size=32)
+    assert pictures.textured() is pictures
+    grey = pictures.facts.clone()
+    grey[:3, 1] = KINDS.index(UNTEXTURED)
+    left = dataclasses.replace(pictures, facts=grey).textured()
+    assert len(left) == len(pictures) - 3 and left.identity != pictures.identity
+    assert torch.equal(left.layers["image"], pictures.layers["image"][3:])
+    assert torch.equal(left.facts, pictures.facts[3:])
 
 
 def test_colours_are_never_learned_from_recoloured_pictures(corpus, stream):

@@ -88,7 +88,7 @@ def test_features_are_those_of_the_library(folder, stream):
     with torch.no_grad():
         tokens = judge.tokenizer(texts, padding=True, return_tensors="pt")
         theirs = model(**tokens, pixel_values=judge.prepare(images)).logits_per_image.log_softmax(1)
-    torch.testing.assert_close(judge.log_probabilities(images, texts), theirs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(judge.similarities(images, texts).log_softmax(1), theirs, atol=1e-4, rtol=1e-4)
     assert judge.image_features(images).norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
     assert torch.equal(judge.text_features(texts[:1]), judge.text_features(texts[:1]))
     alone, together = judge.text_features(texts[1:]), judge.text_features(texts)[1:]
@@ -168,13 +168,13 @@ class Oracle(Judge):
     def __init__(self):
         super().__init__(None, None, Preparation(8, MEAN, STD), "oracle")
 
-    def log_probabilities(self, images, texts):
+    def similarities(self, images, texts):
         said = labels_in(texts)
         shown = (srgb_to_linear(images).mean((2, 3)) * 255).round().long()
         wrong = torch.zeros(len(images), len(texts))
         for channel, named in enumerate((said.material, said.colour)):
             wrong += (named[None] >= 0) & (named[None] != shown[:, channel, None])
-        return (-9 * wrong).log_softmax(1)
+        return -9 * wrong
 
 
 def coded(material, colour, side=8):
@@ -243,11 +243,13 @@ def test_the_three_sets_of_the_yardstick(pictures):
 
 def test_a_judge_that_is_right_passes(pictures):
     found = clip_yardstick(Oracle(), pictures)
-    rows = {(r["variant"], r["size"], r["metric"]): r for r in found["rows"]}
+    rows = {(r["variant"], r["size"], r["metric"]): r for r in found["rows"] if r["light"] == "all"}
     assert rows["seen", 128, "accuracy_both"]["value"] == rows["seen", 32, "accuracy_both"]["value"] == 1
     assert rows["seen", 32, "accuracy_colour"]["count"] == 70
     assert rows["control", 128, "accuracy_material"]["value"] < 0.3
     assert found["passed"] and found["confusions"]["32"] == []
+    # All of these pictures are under the first light.
+    assert {row["light"] for row in found["rows"]} == {"all", "studio"}
 
 
 def test_a_judge_that_sees_one_material_everywhere_fails(pictures):
@@ -256,10 +258,10 @@ def test_a_judge_that_sees_one_material_everywhere_fails(pictures):
 
         __slots__ = ()
 
-        def log_probabilities(self, images, texts):
+        def similarities(self, images, texts):
             plain = images.clone()
             plain[:, 0] = linear_to_srgb(torch.tensor(1 / 255))
-            return super().log_probabilities(plain, texts)
+            return super().similarities(plain, texts)
 
     found = clip_yardstick(Stubborn(), pictures)
     assert not found["passed"]
@@ -279,7 +281,15 @@ def test_a_judge_that_sees_one_material_everywhere_fails(pictures):
     ],
 )
 def test_what_counts_as_passed(variant, metric, value, count, good):
-    assert holds({"variant": variant, "metric": metric, "value": value, "count": count}) is good
+    assert (
+        holds({"variant": variant, "light": "all", "metric": metric, "value": value, "count": count}) is good
+    )
+
+
+def test_no_bound_for_one_light_alone():
+    assert holds(
+        {"variant": "seen", "light": "sunset", "metric": "accuracy_colour", "value": 0.1, "count": 9}
+    )
 
 
 def test_confusions_are_shares_of_what_is_shown():

@@ -78,10 +78,10 @@ class Judge:
         rows = self.network.get_text_features(**tokens.to(self.network.device)).pooler_output
         return F.normalize(rows.float(), dim=1).cpu()
 
-    def log_probabilities(self, images: Image, texts: Sequence[str]) -> Float[Tensor, "views sentences"]:
-        """Logarithm of the share that each sentence has in a picture, among these sentences."""
+    def similarities(self, images: Image, texts: Sequence[str]) -> Float[Tensor, "views sentences"]:
+        """Cosines of pictures and sentences times the model's scale: a softmax makes them shares."""
         scale = float(self.network.logit_scale.detach().float().exp())
-        return (scale * self.image_features(images) @ self.text_features(texts).T).log_softmax(1)
+        return scale * self.image_features(images) @ self.text_features(texts).T
 
 
 def load_judge(path: Path, *, device: str = "cpu") -> Judge:

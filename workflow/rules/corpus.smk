@@ -5,7 +5,7 @@
 rule corpus:
     """Every corpus mesh in every material and colour, from the distribution that synthesis uses."""
     input:
-        settings=rules.resolve_corpus.output.settings,
+        settings="results/train/settings/corpus.json",
         meshes=[f"data/mini/meshes/{name}.glb" for name in meshes_of("corpus")],
     output:
         record="results/train/corpus/corpus.json",
@@ -26,7 +26,7 @@ rule corpus:
 rule held_out:
     """The pictures of the yardsticks: meshes, lights and pairs that the corpus never holds, and grey objects."""
     input:
-        settings=rules.resolve_corpus.output.settings,
+        settings="results/train/settings/corpus.json",
         meshes=[f"data/mini/meshes/{name}.glb" for name in meshes_of("held-out")],
     output:
         record="results/train/held_out/corpus.json",
@@ -47,7 +47,7 @@ rule held_out:
 rule measure_corpus:
     """Training pictures per second on two cores, against the budget; no part of `all`."""
     input:
-        settings=rules.resolve_corpus.output.settings,
+        settings="results/train/settings/corpus.json",
         meshes=["data/mini/meshes/vase.glb", "data/mini/meshes/car.glb"],
         budgets="data/corpus_budgets.yaml",
     output:

@@ -108,16 +108,18 @@ rule resolve_training:
 
 
 rule resolve_corpus:
-    """The settings of the training pictures."""
+    """The settings of the training pictures, of all models or of the judge alone."""
     output:
-        settings="results/train/settings/corpus.json",
+        settings="results/train/settings/{corpus}.json",
     log:
-        "results/train/logs/resolve_corpus.log",
+        "results/train/logs/resolve_corpus/{corpus}.log",
     benchmark:
-        "results/train/benchmarks/resolve_corpus.tsv"
+        "results/train/benchmarks/resolve_corpus/{corpus}.tsv"
     localrule: True
+    wildcard_constraints:
+        corpus="corpus|judge_corpus",
     params:
-        settings=settings.corpus.model_dump(mode="json"),
+        settings=lambda wildcards: getattr(settings, wildcards.corpus).model_dump(mode="json"),
     script:
         "../scripts/resolve.py"
 

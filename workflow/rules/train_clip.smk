@@ -3,9 +3,9 @@
 
 
 rule judge_corpus:
-    """The pairs of colour and material that the corpus leaves out, for the judge alone."""
+    """For the judge alone: corpus meshes in all pairs of colour and material, in the exhibits' lights."""
     input:
-        corpus=rules.corpus.output.record,
+        settings="results/train/settings/judge_corpus.json",
         meshes=rules.corpus.input.meshes,
     output:
         record="results/train/judge_corpus/corpus.json",
@@ -13,15 +13,14 @@ rule judge_corpus:
         "results/train/logs/judge_corpus.log",
     benchmark:
         "results/train/benchmarks/judge_corpus.tsv"
-    threads: 1
+    threads: 2
     resources:
-        mem="2GB",
+        mem="2500MB",
     params:
-        corpus=subpath(input.corpus, parent=True),
         folder=subpath(output.record, parent=True),
     shell:
-        "OMP_NUM_THREADS={threads} python -m castex.cli.judge_corpus --corpus {params.corpus} --meshes {input.meshes}"
-        " --output {params.folder} > {log} 2>&1"
+        "OMP_NUM_THREADS=1 python -m castex.cli.corpus --held-out --settings {input.settings} --meshes {input.meshes}"
+        " --workers {threads} --output {params.folder} > {log} 2>&1"
 
 
 rule train_clip:

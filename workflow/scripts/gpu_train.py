@@ -43,11 +43,10 @@ def commands(model: str, output: Path) -> list[list[str]]:
     to, corpus = ["--output", f"{output}/{model}"], ["--corpus", f"{output}/corpus"]
     text, codes = ["--text", f"{output}/t5"], ["--codes", f"{output}/sd_codes"]
     vae, sd = ["--vae", f"{output}/sd_vae"], ["--sd", f"{output}/sd"]
-    meshes = ["--meshes", *map(str, corpus_meshes())]
     table = {
         "t5": [["train_t5", *own, *to]],
         "clip": [
-            ["judge_corpus", *corpus, *meshes, "--output", f"{output}/judge_corpus"],
+            corpus_verb("judge_corpus", output),
             ["train_clip", *own, *corpus, "--judge-corpus", f"{output}/judge_corpus", *to],
         ],
         "sd_vae": [
@@ -61,6 +60,14 @@ def commands(model: str, output: Path) -> list[list[str]]:
         "controlnet_depth": [["train_controlnet", *own, *corpus, *codes, *sd, *to]],
     }
     return table[model]
+
+
+def corpus_verb(name: str, output: Path) -> list[str]:
+    """The verb that renders the pictures of all models (`corpus`), or those for the judge alone."""
+    workers = str(max(len(os.sched_getaffinity(0)) - 1, 1))
+    verb = ["corpus", "--settings", f"{output}/settings/{name}.json", "--workers", workers]
+    verb += ["--held-out"] if name == "judge_corpus" else []
+    return [*verb, "--meshes", *map(str, corpus_meshes()), "--output", f"{output}/{name}"]
 
 
 def finished(verb: list[str]) -> bool:
@@ -82,10 +89,12 @@ def family_settings() -> dict[str, dict[str, Any]]:
 
 def write_settings(output: Path) -> None:
     """The settings files, in the very bytes that the workflow writes."""
+    from castex.config import load_config
     from castex.files import write_json
-    from castex.settings.training import CorpusSettings
 
-    write_json(output / "settings/corpus.json", CorpusSettings().model_dump(mode="json"))
+    checked = load_config("mini", SETTINGS)
+    for name in ("corpus", "judge_corpus"):
+        write_json(output / f"settings/{name}.json", getattr(checked, name).model_dump(mode="json"))
     for name, told in family_settings().items():
         path = output / f"settings/{name}.json"
         changed = path.exists() and json.loads(path.read_text()) != told
@@ -157,9 +166,7 @@ def train_family(output: Path, minutes: float, only: list[str] | None) -> int:
     gpu_check.install()
     sys.path.insert(0, str(ROOT / "src"))
     write_settings(output)
-    workers = str(max(len(os.sched_getaffinity(0)) - 1, 1))
-    verb = ["corpus", "--settings", f"{output}/settings/corpus.json", "--workers", workers]
-    verb += ["--meshes", *map(str, corpus_meshes()), "--output", f"{output}/corpus"]
+    verb = corpus_verb("corpus", output)
     if not finished(verb) and start(verb, output / "logs/corpus.log").wait() != 0:
         sys.exit(f"the corpus was not rendered; see {output}/logs/corpus.log")
     unfinished: list[str] = []

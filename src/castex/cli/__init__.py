@@ -42,7 +42,6 @@ VERBS = {
     "measure_sd_vae": "measure the autoencoder of the mini Stable Diffusion",
     "measure_latent": "measure the mini Stable Diffusion: prompts against their controls",
     "measure_controlnet": "measure the mini depth ControlNet: depths against their controls",
-    "judge_corpus": "render the pairs that the corpus leaves out, for the judge alone",
     "train_clip": "train the mini CLIP, which names what the generators draw",
     "measure_clip": "measure the mini CLIP as a judge on held-out renders",
     "measure_samples": "measure a mini base model by what the judge calls its samples",

@@ -14,7 +14,11 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="JSON file with the corpus's settings")
     parser.add_argument("--meshes", type=Path, nargs="+", required=True, help="GLB files, one per mesh")
-    parser.add_argument("--held-out", action="store_true", help="for a yardstick: other lights, all pairs")
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="the exhibits' lights, all pairs: for yardsticks and the judge",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that render side by side")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to render")
     parser.add_argument("--output", type=Path, required=True, help="folder for shards/ and corpus.json")

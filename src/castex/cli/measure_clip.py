@@ -29,7 +29,9 @@ def run(arguments: argparse.Namespace) -> None:
     files = verify(arguments.clip).files
     write_json(arguments.output, {"files": files, "pictures": pictures.identity, **found})
     for row in found["rows"]:
-        print(f"{row['variant']:9} {row['size']:4} px  {row['metric']:18} {row['value']:.4f}")
+        print(
+            f"{row['variant']:9} {row['size']:4} px  {row['light']:7} {row['metric']:18} {row['value']:.4f}"
+        )
 
 
 if __name__ == "__main__":

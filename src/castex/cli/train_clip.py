@@ -27,10 +27,10 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.training.corpus_data import read_corpus
 
     settings = prepared(arguments, TrainClipSettings)
-    folders = arguments.corpus, arguments.judge_corpus
-    pictures = joined(*(read_corpus(folder, "judge", size=settings.size) for folder in folders))
+    sources = (arguments.corpus, "judge"), (arguments.judge_corpus, "both")
+    pictures = joined(*(read_corpus(*source, size=settings.size).textured() for source in sources))
     places = settings.size // settings.patch
-    surface = joined(*(read_corpus(folder, "judge", layers=SURFACE, size=places) for folder in folders))
+    surface = joined(*(read_corpus(*source, layers=SURFACE, size=places).textured() for source in sources))
     train_clip(settings, pictures, surface, arguments.checkpoints, arguments.output)
 
 

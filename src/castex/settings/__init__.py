@@ -201,6 +201,8 @@ class Config(Settings):
     """The exhibit of what the models draw."""
     corpus: CorpusSettings = CorpusSettings()
     """Training pictures of the mini models."""
+    judge_corpus: CorpusSettings = CorpusSettings(shots=2, seed=1)
+    """Pictures for the judge alone: corpus meshes in all colours and materials, in the exhibits' lights."""
     train: FamilySettings
     """Shapes and training of the mini family (target `train_mini`, no part of `all`)."""
     train_vae: TrainVaeSettings

@@ -113,6 +113,8 @@ class AugmentSettings(Settings):
     """Largest natural logarithm of the gain of one of their channels: light of any colour."""
     blur: Fraction = 0.7
     """Largest share of the mean over 3 x 3 pixels."""
+    sharpen: Fraction = 0.0
+    """Largest share of that mean that is taken away in its place."""
 
 
 class ClipCycleSettings(Settings):
@@ -131,15 +133,11 @@ class ClipCycleSettings(Settings):
 class TrainClipSettings(ClipCycleSettings):
     """Training of the mini CLIP, which names what the generators draw, on pictures that none of them saw."""
 
-    first: ClipCycleSettings | None = ClipCycleSettings(
-        training=TrainingSettings(steps=12000, batch=32, ema_decay=0.998),
-        augment=AugmentSettings(uneven_from=0.4),
-        masked_steps=0.6,
-    )
+    first: ClipCycleSettings | None = None
     """A cycle before the main one, from scratch; empty: the main one starts from scratch."""
-    training: TrainingSettings = TrainingSettings(steps=12000, batch=32, learning_rate=6e-4, ema_decay=0.998)
+    training: TrainingSettings = TrainingSettings(steps=18000, ema_decay=0.998)
     """The main cycle."""
-    augment: AugmentSettings = AugmentSettings(noise=0.02, blur=0.5)
+    augment: AugmentSettings = AugmentSettings(turn=15, zoom=0.3, noise=0.02, blur=0.5, sharpen=0.6)
     """How pictures are varied in it."""
     size: Annotated[int, Field(ge=16, multiple_of=8)] = 64
     """Side in pixels to which pictures are brought."""

@@ -93,7 +93,8 @@ def degraded(
     small = torch.rand(count, generator=stream) < 0.5
     noise = settings.noise * draw[1] * torch.randn(pictures.shape, generator=stream)
     bright = pictures * gains * tints
-    soft = torch.lerp(bright, F.avg_pool2d(bright, 3, 1, 1, count_include_pad=False), settings.blur * draw[2])
+    blur = (settings.blur + settings.sharpen) * draw[2] - settings.sharpen
+    soft = torch.lerp(bright, F.avg_pool2d(bright, 3, 1, 1, count_include_pad=False), blur)
     result = torch.empty_like(pictures)
     result[~small] = linear_to_srgb((soft + noise)[~small])
     if small.any():

@@ -17,7 +17,7 @@ from castex.files import fingerprint, read_json, sha256
 from castex.training.captions import VIEWS, Facts, caption
 from castex.training.corpus import HALVES, KINDS, LAYERS
 from castex.training.corpus_run import RECORD
-from castex.training.materials import COLOURS
+from castex.training.materials import COLOURS, MATERIALS
 
 PALETTE = tuple(COLOURS)
 
@@ -45,6 +45,14 @@ class Pictures:
     def captions(self, index: Tensor, stream: torch.Generator) -> list[str]:
         """A sentence per picture, drawn from the grammar."""
         return [caption(self.facts_of(int(k)), stream) for k in index]
+
+    def textured(self) -> Pictures:
+        """Those of them that show a material."""
+        chosen = self.facts[:, 1] < len(MATERIALS)
+        if chosen.all():
+            return self
+        layers = {name: values[chosen] for name, values in self.layers.items()}
+        return Pictures(layers, self.facts[chosen], self.meshes, fingerprint([self.identity, "textured"]))
 
     def draw(self, count: int, stream: torch.Generator) -> Int[Tensor, "pictures"]:
         """Indices of a random batch."""

@@ -42,7 +42,8 @@ class CorpusJob:
     settings: CorpusSettings
     meshes: tuple[Path, ...]
     held_out: bool
-    """Whether the exhibits' own lights, all pairs and the untextured control are used: for yardsticks."""
+    """Whether the exhibits' own lights, all pairs and the untextured control are used: for yardsticks and
+    the judge."""
     device: str
     folder: Path
 

@@ -2,7 +2,8 @@
 
 A picture is compared with every sentence "a <colour> <material> object" (and with rust and gold, which have
 no other colour). The probability of a colour is the sum over its sentences, that of a material likewise; the
-share of "a <colour> object" and "a <material> object" among their like counts as a second witness.
+share of "a <colour> object" and "a <material> object" among their like counts as a second witness. What is
+seen in several glances at one picture is multiplied.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from castex.training.materials import COLOURS, MATERIALS
 from castex.training.sentences import COLOUR, MATERIAL, SILENT, lone_sentences, pair_sentences, said
 
 PALETTE = tuple(COLOURS)
+NEARER = 80
+"""Side of a corner that is looked at by itself, in hundredths of the picture's."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,35 @@ def never_seen(labels: Labels) -> list[bool]:
 def name_pictures(judge: Judge, images: Image) -> Labels:
     """Colour and material of linear pictures in [0, 1]; a colour is always named, also of gold and rust.
 
-    The judge sees them with an sRGB curve.
+    The judge sees them with an sRGB curve, and six times: whole, mirrored, and its four corners from nearer.
     """
-    images = linear_to_srgb(images)
     pairs = pair_sentences()
     lone_colours, lone_materials = lone_sentences()
-    shares = judge.log_probabilities(images, [text for _, _, text in pairs])
-    of_material = _summed(shares, [MATERIALS.index(material) for material, _, _ in pairs], len(MATERIALS))
+    groups = [text for _, _, text in pairs], lone_colours, lone_materials
     coloured = [k for k, (_, colour, _) in enumerate(pairs) if colour is not None]
-    places = [PALETTE.index(str(pairs[k][1])) for k in coloured]
-    of_colour = _summed(shares[:, coloured], places, len(PALETTE))
-    of_material = of_material + judge.log_probabilities(images, lone_materials)
-    of_colour = of_colour + judge.log_probabilities(images, lone_colours)
+    kinds = [MATERIALS.index(material) for material, _, _ in pairs]
+    hues = [PALETTE.index(str(pairs[k][1])) for k in coloured]
+    of_material, of_colour = torch.zeros(len(images), len(MATERIALS)), torch.zeros(len(images), len(PALETTE))
+    for seen in glances(linear_to_srgb(images)):
+        found = judge.similarities(seen, [text for group in groups for text in group])
+        shares, colours, materials = (
+            part.log_softmax(1) for part in torch.split(found, [len(group) for group in groups], dim=1)
+        )
+        of_material += _summed(shares, kinds, len(MATERIALS)) + materials
+        of_colour += _summed(shares[:, coloured], hues, len(PALETTE)) + colours
     return Labels(of_material.argmax(1), of_colour.argmax(1))
+
+
+def glances(images: Image) -> list[Float[Tensor, "views 3 _ _"]]:
+    """A picture whole, mirrored, and its four corners, each four fifths of its side."""
+    height, width = images.shape[2:]
+    rows, columns = height * NEARER // 100, width * NEARER // 100
+    corners = [
+        images[:, :, top : top + rows, left : left + columns]
+        for top in (0, height - rows)
+        for left in (0, width - columns)
+    ]
+    return [images, images.flip(-1), *corners]
 
 
 def _summed(shares: Float[Tensor, "pictures sentences"], places: list[int], words: int) -> Tensor:
