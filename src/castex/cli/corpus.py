@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="the exhibits' lights, all pairs: for yardsticks and the judge",
+        help="exhibits' lights and all pairs: for yardsticks and the judge",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that render side by side")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to render")
