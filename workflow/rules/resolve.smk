@@ -115,9 +115,9 @@ rule resolve_corpus:
         "results/train/logs/resolve_corpus/{corpus}.log",
     benchmark:
         "results/train/benchmarks/resolve_corpus/{corpus}.tsv"
-    localrule: True
     wildcard_constraints:
         corpus="corpus|judge_corpus",
+    localrule: True
     params:
         settings=lambda wildcards: getattr(settings, wildcards.corpus).model_dump(mode="json"),
     script:

@@ -135,7 +135,7 @@ class TrainClipSettings(ClipCycleSettings):
 
     first: ClipCycleSettings | None = None
     """A cycle before the main one, from scratch; empty: the main one starts from scratch."""
-    training: TrainingSettings = TrainingSettings(steps=18000, ema_decay=0.998)
+    training: TrainingSettings = TrainingSettings(steps=15000, ema_decay=0.998)
     """The main cycle."""
     augment: AugmentSettings = AugmentSettings(turn=15, zoom=0.3, noise=0.02, blur=0.5, sharpen=0.6)
     """How pictures are varied in it."""
