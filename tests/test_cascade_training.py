@@ -19,6 +19,7 @@ from castex.settings.training import (
     TrainingSettings,
     TrainUpsamplerSettings,
 )
+from castex.training import t5
 from castex.training.base import BaseRecipe
 from castex.training.cascade_file import load_text
 from castex.training.corpus_data import read_corpus
@@ -101,6 +102,18 @@ def test_the_tokenizer_keeps_words_whole_and_spells_the_rest(text):
     assert states.shape == (3, MAX_TOKENS, WIDTH)
     assert torch.equal(states[0], states[2]) and not torch.equal(states[0], states[1])
     assert next(encoder.parameters()).dtype == torch.float32
+
+
+def test_a_full_memory_of_sentences_loses_none_of_the_batch(text, monkeypatch):
+    """Made-up names fill it in the middle of a batch whose other sentences were known before."""
+    monkeypatch.setattr(t5, "MOST_SENTENCES", 3)
+    tokenizer, _ = load_text(text[0])
+    reader, batch = TextInput(tokenizer), ["a red vase", "a car", "a bowl", "a lamp"]
+    reader(["a red vase", "a blue vase"], CPU)
+    ids, masks = reader(batch, CPU)
+    plain_ids, plain_masks = TextInput(tokenizer)(batch, CPU)
+    assert torch.equal(ids, plain_ids) and torch.equal(masks, plain_masks)
+    assert torch.equal(reader(batch[::-1], CPU)[0], plain_ids.flip(0))
 
 
 def trained(recipe, settings, corpus_identity, folder, **sitting):

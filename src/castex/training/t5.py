@@ -73,11 +73,11 @@ class TextInput:
 
     def __call__(self, sentences: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Token ids and attention mask, `sentences 77` each."""
+        # Made-up names never come again; the grammar's own sentences fit many times over.
+        if len(self._known) >= MOST_SENTENCES:
+            self._known.clear()
         for sentence in sentences:
             if sentence not in self._known:
-                # Made-up names never come again; the grammar's own sentences fit many times over.
-                if len(self._known) >= MOST_SENTENCES:
-                    self._known.clear()
                 found = self._tokenizer(
                     sentence,
                     padding="max_length",
