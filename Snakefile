@@ -10,6 +10,7 @@ configfile: "config/experiments/relighting.yaml"
 configfile: "config/experiments/samples.yaml"
 configfile: "config/experiments/toy_reconstruction.yaml"
 configfile: "config/experiments/toy_sensitivity.yaml"
+configfile: "config/experiments/texture_toy.yaml"
 configfile: "config/experiments/training.yaml"
 
 
@@ -24,6 +25,7 @@ include: "workflow/rules/light.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/picture.smk"
 include: "workflow/rules/reconstruct.smk"
+include: "workflow/rules/recover.smk"
 include: "workflow/rules/meshes.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/train_cascade.smk"
@@ -33,6 +35,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/exhibits/toy_reconstruction.smk"
 include: "workflow/rules/exhibits/toy_sensitivity.smk"
 include: "workflow/rules/exhibits/relighting.smk"
+include: "workflow/rules/exhibits/texture_toy.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/exhibits/samples.smk"
@@ -48,6 +51,7 @@ rule all:
         rules.toy_reconstruction.output,
         rules.toy_sensitivity.output,
         rules.relighting.output,
+        rules.texture_toy.output,
         rules.cost.output,
         rules.claims.output,
         rules.ledger.output,

@@ -7,7 +7,16 @@ import re
 import subprocess
 
 SMOKE = ["--configfile", "tests/smoke.yaml"]
-EXHIBITS = ["claims", "cost", "ledger", "relighting", "samples", "toy_reconstruction", "toy_sensitivity"]
+EXHIBITS = [
+    "claims",
+    "cost",
+    "ledger",
+    "relighting",
+    "samples",
+    "texture_toy",
+    "toy_reconstruction",
+    "toy_sensitivity",
+]
 
 
 def snakemake(folder, *arguments, check=True, **kwargs):

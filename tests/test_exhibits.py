@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 import claims as claims_page
 import ledger
 import relighting
+import texture_toy
 import toy_reconstruction
 import toy_sensitivity
 from _methods import STYLES
@@ -225,3 +226,47 @@ def test_relighting_draws_itself_with_its_credits(dressed, tmp_path):
     assert {"albedo", "under noon", "under dusk", "vase, brick", credit} <= set(shown)
     save(figure, [tmp_path / "relighting.pdf", tmp_path / "relighting.png"])
     assert (tmp_path / "relighting.pdf").stat().st_size > 10_000
+
+
+@pytest.fixture
+def recovered(tmp_path):
+    """Four runs of 16 texels, one per method, as the rule `recover` leaves them."""
+    made = []
+    for k, method in enumerate(STYLES):
+        folder = tmp_path / method / "house" / "seed0"
+        folder.mkdir(parents=True)
+        names = ["known_view", "known_albedo", "found_view", "found_albedo"]
+        scores = {"psnr_albedo": 10.0 + k, "psnr_views": 30.0 + k, "psnr_views_start": 5.0}
+        if method.startswith("latent"):
+            names.append("found_decoded")
+            scores |= {"psnr_views_decoded": 20.0 + k, "psnr_views_ceiling": 21.0}
+        picture = np.random.default_rng(k).random((1, 3, 16, 16), dtype=np.float32)
+        save_file(dict.fromkeys(names, picture), folder / "pictures.safetensors")
+        record = {"arm": method, "asset": "house", "seed": 0, "scores": scores}
+        (folder / "result.json").write_text(json.dumps(record))
+        made.append(folder / "result.json")
+    return made
+
+
+def test_texture_toy_shows_ten_scores(recovered):
+    scores, pictures = texture_toy.load(recovered)
+    shown = texts(texture_toy.draw(scores, pictures))
+    for value in ("30.0", "32.0", "22.0", "10.0", "12.0", "31.0", "33.0", "23.0", "11.0", "13.0"):
+        assert shown.count(f"{value} dB") == 1
+    assert any("grey start 5.0 dB" in text and "ceiling 21.0 dB" in text for text in shown)
+
+
+def test_texture_toy_averages_runs_and_refuses_to_lack_an_arm(recovered, tmp_path):
+    again = []
+    for path in recovered:
+        folder = tmp_path / "again" / path.parts[-4]
+        shutil.copytree(path.parent, folder)
+        record = json.loads(path.read_text())
+        record["scores"] = {name: value + 1 for name, value in record["scores"].items()}
+        (folder / "result.json").write_text(json.dumps(record | {"seed": 1}))
+        again.append(folder / "result.json")
+    scores, pictures = texture_toy.load([*recovered, *again])
+    assert texture_toy.mean(scores, "pixel-explicit", "psnr_views") == 30.5
+    assert "30.5 dB" in texts(texture_toy.draw(scores, pictures))
+    with pytest.raises(InputError, match="but got pixel-explicit, pixel-dip, latent-explicit;"):
+        texture_toy.load(recovered[:3])

@@ -64,7 +64,7 @@ def edited(finished, tmp_path):
 def test_every_exhibit_is_there(finished):
     figures = finished / "results" / "smoke" / "figures"
     names = {path.name for path in figures.iterdir()}
-    for figure in ("cost", "toy_reconstruction", "toy_sensitivity"):
+    for figure in ("cost", "texture_toy", "toy_reconstruction", "toy_sensitivity"):
         assert {f"{figure}.pdf", f"{figure}.png", f"{figure}.csv"} <= names
     assert {"claims.csv", "claims.html", "ledger.csv"} <= names
     claims = pd.read_csv(figures / "claims.csv")
@@ -114,7 +114,19 @@ def test_one_learning_rate_reruns_its_arm_and_its_exhibits(edited):
     ("module", "redrawn"),
     [
         ("claims", {"all", "claims"}),
-        ("tally", {"all", "cost", "relighting", "toy_reconstruction", "toy_sensitivity", "claims", "ledger"}),
+        (
+            "tally",
+            {
+                "all",
+                "cost",
+                "relighting",
+                "texture_toy",
+                "toy_reconstruction",
+                "toy_sensitivity",
+                "claims",
+                "ledger",
+            },
+        ),
     ],
 )
 def test_editing_the_code_behind_verdicts_makes_them_again(edited, module, redrawn):

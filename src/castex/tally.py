@@ -73,3 +73,24 @@ def reported_rows(reported: pd.DataFrame, table: str) -> list[dict[str, Any]]:
         }
         for parts, value in zip(chosen["id"].str.split("."), chosen["value"], strict=True)
     ]
+
+
+def recovery_rows(result: Path) -> list[dict[str, Any]]:
+    """The scores of one `result.json` of the rule `recover` as tidy rows.
+
+    The method is the arm, the asset the dressed mesh. Scores that end in `_start` belong to the variant
+    `start`, the maps that an arm began with; all others to `ours`.
+    """
+    record = read_json(result)
+    if not record.get("scores"):
+        raise IncompleteResults(f"{result} holds no scores; delete it and run the rule again")
+    common = {"method": record["arm"], "asset": record["asset"], "seed": record["seed"]}
+    return [
+        common
+        | {
+            "variant": "start" if metric.endswith("_start") else "ours",
+            "metric": metric.removesuffix("_start"),
+            "value": value,
+        }
+        for metric, value in record["scores"].items()
+    ]

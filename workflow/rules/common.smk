@@ -44,6 +44,7 @@ wildcard_constraints:
     light="|".join(settings.lights),
     dress="|".join(settings.dresses) or NO_NAME,
     variant="|".join(settings.reconstruct),
+    arm="|".join(settings.recover),
     picture="|".join(settings.pictures),
     model="|".join(settings.models),
     trained="|".join(type(settings.train).model_fields),
@@ -191,3 +192,20 @@ def mesh_for_depth(model):
         if drawn(model).stage == "depth"
         else []
     )
+
+
+def lock_of_arm(arm):
+    """The autoencoder's lock file for a latent arm of the toy experiment on a mesh."""
+    latent = settings.recover[arm].kind == "latent"
+    return f"<results>/lock/{settings.texture_toy.vae}.json" if latent else []
+
+
+def arm_on_gpu(arm):
+    """Whether an arm of the toy experiment on a mesh runs on a GPU."""
+    return settings.recover[arm].execution.device == "cuda"
+
+
+def recovered_files(pattern):
+    """One file of `recover` for every run of the exhibit."""
+    sweep = settings.recovery()
+    return expand(pattern, arm=sweep.arms, dress=sweep.dresses, seed=sweep.seeds)

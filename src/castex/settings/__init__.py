@@ -24,8 +24,10 @@ from castex.settings.family import FamilySettings
 from castex.settings.models import EmbedSettings as EmbedSettings
 from castex.settings.models import ModelSettings as ModelSettings
 from castex.settings.models import PromptSettings as PromptSettings
+from castex.settings.recovery import RecoverySweep, TextureToySettings
 from castex.settings.render import DressSettings, RelightingSettings
 from castex.settings.samples import SamplesSettings
+from castex.settings.synthesis import StageSettings
 from castex.settings.training import CorpusSettings
 
 
@@ -199,6 +201,10 @@ class Config(Settings):
     """Target pictures: a path, or `skimage:<name>` for a photograph bundled with scikit-image."""
     samples: SamplesSettings
     """The exhibit of what the models draw."""
+    recover: dict[Name, StageSettings]
+    """Arms of the toy experiment on a mesh, by name; of kind `base` (pixels) or `latent`."""
+    texture_toy: TextureToySettings
+    """The exhibit of these arms."""
     corpus: CorpusSettings = CorpusSettings()
     """Training pictures of the mini models."""
     judge_corpus: CorpusSettings = CorpusSettings(shots=2, seed=1)
@@ -231,6 +237,20 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _recovery_is_possible(self) -> Config:
+        toy = self.texture_toy
+        for sweep in (toy.reduced, toy.full):
+            for kind, known, used in (
+                ("arm", self.recover.keys(), sweep.arms),
+                ("dress", self.dresses.keys(), sweep.dresses),
+                ("light", self.lights.keys(), [toy.light]),
+                ("model", self.models.keys(), [toy.vae]),
+            ):
+                if missing := sorted(set(used) - known):
+                    raise ValueError(f"texture_toy names the unknown {kind} {missing[0]!r}")
+        return self
+
+    @model_validator(mode="after")
     def _text_encoders_exist(self) -> Config:
         for name, model in self.models.items():
             if model.text is not None and model.text not in self.models:
@@ -249,6 +269,11 @@ class Config(Settings):
                     if missing:
                         raise ValueError(f"experiment {name} names the unknown {kind} {missing[0]!r}")
         return self
+
+    def recovery(self) -> RecoverySweep:
+        """The runs of the toy experiment on a mesh at the chosen number of replicates."""
+        chosen: RecoverySweep = getattr(self.texture_toy, self.replicates)
+        return chosen
 
     def sweep(self, experiment: str) -> SweepSettings:
         """The runs of an experiment at the chosen number of replicates."""

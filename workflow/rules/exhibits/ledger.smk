@@ -9,10 +9,13 @@ rule ledger:
             + expand(rules.prefilter.benchmark, light=settings.relighting.lights)
             + [job for dress in settings.relighting.dresses for job in benchmarks_of_dress(dress)]
             + expand(rules.relight.benchmark, dress=settings.relighting.dresses)
+            + [job for dress in settings.recovery().dresses for job in benchmarks_of_dress(dress)]
+            + recovered_files(rules.recover.benchmark)
             + [
                 rules.toy_reconstruction.benchmark,
                 rules.toy_sensitivity.benchmark,
                 rules.relighting.benchmark,
+                rules.texture_toy.benchmark,
                 rules.measure_cost.benchmark,
                 rules.cost.benchmark,
             ]
