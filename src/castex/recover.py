@@ -103,7 +103,7 @@ def seen_texels(render: MeshRenderer, shot: Shot, maps: TextureMaps) -> Bool[Ten
 def _texels(
     maps: TextureMaps, name: str, texels: Bool[Tensor, "rows columns"]
 ) -> Float[Tensor, "1 3 1 texels"]:
-    """The chosen texels of a map as a picture of one row, grey where it has one channel; normals in [0, 1]."""
+    """The chosen texels of a map as a picture of one row, grey where it has one channel."""
     values: Tensor = getattr(maps, name)[texels]
     shown = (values + 1) / 2 if name == "normal" else values
     return shown.T.expand(3, -1)[None, :, None]

@@ -95,6 +95,7 @@ rule measure_samples:
     params:
         folder=subpath(input.sums, parent=True),
         clip=subpath(input.clip, parent=True),
+        steps=25,
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.measure_samples --model {params.folder} --clip {params.clip}"
-        " --output {output.yardstick} --sheet {output.sheet} > {log} 2>&1"
+        " --settings '{{"steps": {params.steps}}}' --output {output.yardstick} --sheet {output.sheet} > {log} 2>&1"
