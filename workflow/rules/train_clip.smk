@@ -98,4 +98,4 @@ rule measure_samples:
         steps=25,
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.measure_samples --model {params.folder} --clip {params.clip}"
-        " --settings '{{"steps": {params.steps}}}' --output {output.yardstick} --sheet {output.sheet} > {log} 2>&1"
+        " --settings '{{\"steps\": {params.steps}}}' --output {output.yardstick} --sheet {output.sheet} > {log} 2>&1"
