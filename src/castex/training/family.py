@@ -30,9 +30,13 @@ CURVE_ROWS = 10
 # What a card says of any model; the generators' variance channels are named, because loaders drop them.
 COMMON = (
     "Half-precision safetensors in the layout of `save_pretrained`; licence Apache-2.0. Trained by this "
-    "package on pictures that it rendered itself. Pictures are linear, without a gamma curve, as renders are "
-    "during synthesis."
+    "package on pictures that it rendered itself."
 )
+LINEAR = "Pictures are linear, without a gamma curve, as renders are during synthesis."
+JUDGED = "It is shown pictures with an sRGB curve, as the published one is."
+HELD_OUT = "meshes, lights and some pairs of colour and material were held out"
+# The judge must name what a generator may draw, in the light that it is judged in.
+SHOWN_ALL = "meshes were held out, pairs and lights were not: other pictures show them (`judge_corpus`)"
 UNTRAINED = "The UNet's three variance channels exist, so that shapes agree; they are not trained, and zero."
 
 
@@ -83,6 +87,8 @@ def card(name: str, training: Mapping[str, Any], yardstick: Mapping[str, Any]) -
     settings = training["settings"]
     counts = ", ".join(f"{part} {count:,}" for part, count in training["parameters"].items())
     cascade = UNTRAINED if name.startswith("if_") else ""
+    seen, kept = (JUDGED, SHOWN_ALL) if name == "clip" else (LINEAR, HELD_OUT)
+    data = f"- **Data**: pictures of the corpus, fingerprint `{_fingerprint(training['data'])}`; {kept}."
     making = (
         f"{training['steps']} steps of {settings['batch']} pictures, AdamW, peak learning rate "
         f"{settings['learning_rate']}, averaged weights, seed {settings['seed']}; {training['minutes']} "
@@ -95,11 +101,10 @@ def card(name: str, training: Mapping[str, Any], yardstick: Mapping[str, Any]) -
     return f"""\
 # Mini model `{name}`
 
-{_filled(f"{ABOUT[name]} {COMMON} {cascade}")}
+{_filled(f"{ABOUT[name]} {COMMON} {seen} {cascade}")}
 
 - **Parameters trained**: {counts}.
-- **Data**: pictures of the corpus, fingerprint `{_fingerprint(training["data"])}`; meshes, lights and some
-  pairs of colour and material were held out.
+{_filled(data)}
 {_filled(f"- **Training**: {making}")}
 - **Made by**: `make train-mini`, shipped by `make ship-models`.
 
@@ -128,6 +133,9 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
         if {"variant", "metric", "value"} <= value.keys():
             rest = [f"{k} {v}" for k, v in value.items() if k not in ("variant", "metric", "value")]
             yield f"{value['metric']} ({', '.join([value['variant'], *rest])})", _shown(value["value"])
+            return
+        if value.keys() == {"shown", "named", "share"}:
+            yield f"{prefix}: {value['shown']} called {value['named']}", _shown(value["share"])
             return
         for key, inner in value.items():
             if key not in ("files", "pictures", "corpus", "control_files"):
