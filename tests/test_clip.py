@@ -10,14 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castex.errors import InputError, Unfinished
+from castex.errors import InputError
 from castex.files import sha256, write_json, write_tensors
 from castex.maps import linear_to_srgb
 from castex.settings.training import AugmentSettings, TrainClipSettings
 from castex.training.augment import degraded, draw_motion, recoloured, unevenly_lit
 from castex.training.captions import OWN_COLOUR, UNTEXTURED, Facts, caption, prompt
 from castex.training.clip import SURFACE, ClipRecipe, joined
-from castex.training.clip_cycles import train_clip
 from castex.training.clip_start import cosine_basis, new_clip
 from castex.training.corpus import KINDS
 from castex.training.corpus_data import PALETTE, read_corpus
@@ -41,7 +40,7 @@ from castex.training.words import TOKENS, byte_letters, grammar_words, merges_fo
 MESHES = ("boat", "vase")
 LOOP = {"steps": 4, "batch": 6, "checkpoint_every": 2, "mixed_precision": False}
 TINY = TrainClipSettings(
-    first=None, training=LOOP,
+    training=LOOP,
     size=32, width=16, layers=1, text_width=16, text_layers=1, projection=8,
 )  # fmt: skip
 EVERY = AugmentSettings(recolour=1)
@@ -285,36 +284,6 @@ def test_training_resumes_to_the_same_bytes(corpus, tmp_path):
         assert torch.equal(tensor, again.averages.state_dict()[name]), name
 
 
-def test_two_cycles_are_one_training(corpus, tmp_path):
-    """Whatever is interrupted, the bytes are the same; the second cycle goes on from the first."""
-    pictures = read_corpus(corpus, "judge", size=32)
-    surface = read_corpus(corpus, "judge", layers=SURFACE, size=4)
-    first = {"training": LOOP, "augment": {"uneven_from": 0.5}, "masked_steps": 1}
-    settings = TrainClipSettings.model_validate(TINY.model_dump() | {"first": first})
-
-    def sitting(minutes, name):
-        loop = settings.training.model_copy(update={"minutes": minutes})
-        told = settings.model_copy(update={"training": loop})
-        train_clip(told, pictures, surface, tmp_path / name / "checkpoints", tmp_path / name / "clip")
-
-    sitting(60, "whole")
-    # A step each: the fourth sitting ends the first cycle and begins the second.
-    for done in range(1, 7):
-        with pytest.raises(Unfinished):
-            sitting(1e-9, "parts")
-        found = list((tmp_path / "parts").glob("checkpoints-first/*/model.safetensors"))
-        assert len(found) == (done >= 4)
-    sitting(60, "parts")
-    whole, parts = (
-        (tmp_path / name / "clip" / "model.safetensors").read_bytes() for name in ("whole", "parts")
-    )
-    assert whole == parts
-    record = json.loads((tmp_path / "whole" / "clip" / "training.json").read_text())
-    assert record["steps"] == record["first"]["steps"] == 4
-    (before,) = (tmp_path / "whole").glob("checkpoints-first/*/model.safetensors")
-    assert before.read_bytes() != whole
-
-
 def test_the_folder_is_a_whole_clip(corpus, tmp_path):
     """Stock classes read it offline; the head of the second task is not in it."""
     from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
@@ -344,13 +313,3 @@ def test_uneven_light_differs_between_sides_and_keeps_darkness_dark(stream):
     assert gains.std((2, 3)).mean() > 0.05 and gains.mean((2, 3)).std(1).mean() > 0.05
     assert (unevenly_lit(torch.zeros(2, 3, 8, 8), AugmentSettings(), stream) == 0).all()
     assert torch.equal(unevenly_lit(flat, AugmentSettings(uneven=0), stream), flat)
-
-
-def test_light_is_even_at_first_and_uneven_later(corpus):
-    """The first step does not depend on how uneven it will be; a later one does."""
-    losses = []
-    for uneven in (0.0, 1.0):
-        settings = TINY.model_copy(update={"augment": AugmentSettings(uneven=uneven, uneven_from=0.5)})
-        made = recipe(corpus, settings)
-        losses.append([made.loss(k, 4, torch.Generator().manual_seed(k)).item() for k in (0, 3)])
-    assert losses[0][0] == losses[1][0] and losses[0][1] != losses[1][1]

@@ -21,17 +21,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from castex.cli._training import prepared
+    from castex.files import fingerprint
     from castex.settings.training import TrainClipSettings
-    from castex.training.clip import SURFACE, joined
-    from castex.training.clip_cycles import train_clip
+    from castex.training.clip import SURFACE, ClipRecipe, joined
     from castex.training.corpus_data import read_corpus
+    from castex.training.sitting import sit
+    from castex.training.trainer import Trainer
 
     settings = prepared(arguments, TrainClipSettings)
     sources = (arguments.corpus, "judge"), (arguments.judge_corpus, "both")
     pictures = joined(*(read_corpus(*source, size=settings.size).textured() for source in sources))
     places = settings.size // settings.patch
     surface = joined(*(read_corpus(*source, layers=SURFACE, size=places).textured() for source in sources))
-    train_clip(settings, pictures, surface, arguments.checkpoints, arguments.output)
+    recipe = ClipRecipe(settings, pictures, surface)
+    shape = settings.model_dump(mode="json", exclude={"training"})
+    data = fingerprint([pictures.identity, surface.identity, shape])
+    trainer = Trainer(recipe, settings.training, data=data)
+    sit(
+        trainer,
+        arguments.checkpoints,
+        arguments.output,
+        lambda folder: recipe.export(trainer.averages, folder),
+    )
 
 
 if __name__ == "__main__":

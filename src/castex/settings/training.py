@@ -89,9 +89,9 @@ class TrainSdVaeSettings(TrainingSettings):
 class AugmentSettings(Settings):
     """How the pictures of the judge are varied, so that a generator's small faults are no news to it."""
 
-    turn: Annotated[float, Field(ge=0, le=45)] = 10.0
+    turn: Annotated[float, Field(ge=0, le=45)] = 15.0
     """Largest turn in the picture's plane in degrees, both ways."""
-    zoom: Annotated[float, Field(ge=0, le=1)] = 0.2
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Largest enlargement, and the inverse of the smallest reduction, less 1."""
     shift: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Largest shift in halves of the picture's side."""
@@ -102,43 +102,30 @@ class AugmentSettings(Settings):
     uneven: Annotated[float, Field(ge=0, le=2)] = 0.6
     """Largest natural logarithm of the gain at either side of a picture, and of 0.6 times that of one channel
     there: light of one colour from one side and of another from the other."""
-    uneven_from: Fraction = 0.0
-    """Share of the steps after which light is uneven; before, patterns and colours are easier to learn."""
-    noise: Fraction = 0.03
+    noise: Fraction = 0.02
     """Largest standard deviation of the added noise."""
     recolour: Fraction = 0.3
     """Share of pictures whose hues are turned: a material is to be known by its pattern. Nothing is learned
     of their colour."""
     light: Annotated[float, Field(ge=0, le=2)] = 0.5
     """Largest natural logarithm of the gain of one of their channels: light of any colour."""
-    blur: Fraction = 0.7
+    blur: Fraction = 0.5
     """Largest share of the mean over 3 x 3 pixels."""
-    sharpen: Fraction = 0.0
+    sharpen: Fraction = 0.6
     """Largest share of that mean that is taken away in its place."""
 
 
-class ClipCycleSettings(Settings):
-    """One cycle of the mini CLIP's training: the learning rate rises and falls once."""
+class TrainClipSettings(Settings):
+    """Training of the mini CLIP, which names what the generators draw, on pictures that none of them saw."""
 
-    training: TrainingSettings
-    """The loop."""
-    augment: AugmentSettings
+    training: TrainingSettings = TrainingSettings(steps=15000, ema_decay=0.998)
+    """Steps, batch, learning rate."""
+    augment: AugmentSettings = AugmentSettings()
     """How pictures are varied."""
     masked: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the patches that a picture lacks during the first `masked_steps`, which halves their cost."""
     masked_steps: Fraction = 0.5
     """Share of the steps in which patches are left out; in the others the model sees whole pictures."""
-
-
-class TrainClipSettings(ClipCycleSettings):
-    """Training of the mini CLIP, which names what the generators draw, on pictures that none of them saw."""
-
-    first: ClipCycleSettings | None = None
-    """A cycle before the main one, from scratch; empty: the main one starts from scratch."""
-    training: TrainingSettings = TrainingSettings(steps=15000, ema_decay=0.998)
-    """The main cycle."""
-    augment: AugmentSettings = AugmentSettings(turn=15, zoom=0.3, noise=0.02, blur=0.5, sharpen=0.6)
-    """How pictures are varied in it."""
     size: Annotated[int, Field(ge=16, multiple_of=8)] = 64
     """Side in pixels to which pictures are brought."""
     patch: Annotated[int, Field(ge=4)] = 8
@@ -158,10 +145,6 @@ class TrainClipSettings(ClipCycleSettings):
     surface_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of a second task during training, per patch: the material on it, and the albedo, roughness,
     metallic and nearness behind it. Its head is no part of the model."""
-
-    def cycle(self, which: ClipCycleSettings) -> TrainClipSettings:
-        """The same model trained in one cycle alone."""
-        return self.model_copy(update={**dict(which), "first": None})
 
 
 class CascadeShape(Settings):

@@ -1,13 +1,12 @@
 """The mini CLIP: a transformer over patches and one over words that meet in one space.
 
 It judges what the generators draw (colour, material) and yields features for distances between sets of
-pictures, so it learns from a half of the corpus that no generator sees, and from the pairs that are held out
-from all of them. The loss is CLIP's, in both
-directions, with every true pair as a match, plus the same softmax over the sentences "a <colour> object" and
-over "a <material> object", all through the text tower. A share of the pictures is recoloured, so that no
-material is recognised by the colours that the corpus happens to hold it in. During training a linear head
-also reads the surface behind each patch; it is not part of the model. It sees pictures with an sRGB curve,
-as the real one does.
+pictures, so it learns from a half of the corpus that no generator sees, and from pictures of its own in all
+pairs and in the exhibits' lights. The loss is CLIP's, in both directions, with every true pair as a match,
+plus the same softmax over the sentences "a <colour> object" and over "a <material> object", all through the
+text tower. A share of the pictures is recoloured, so that no material is recognised by the colours that the
+corpus happens to hold it in. During training a linear head also reads the surface behind each patch; it is
+not part of the model. It sees pictures with an sRGB curve, as the real one does.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from castex.errors import InputError
@@ -44,12 +42,10 @@ from castex.training.sentences import (
     without_colour,
 )
 from castex.training.words import grammar_words, tokenizer_of
-from castex.weights import ModelFolder
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's normalisation of pixels, as its image processor has it."""
-WEIGHTS = "model.safetensors"
 SURFACE = ("albedo", "surface", "depth")
 """Layers of the corpus that the second task reads: six channels."""
 SURFACE_CHANNELS = 6
@@ -69,18 +65,12 @@ class ClipRecipe:
         settings: TrainClipSettings,
         pictures: Pictures,
         surface: Pictures,
-        start: ModelFolder | None = None,
     ) -> None:
-        """`pictures` at the model's size; `surface`: the layers of SURFACE, one pixel per patch.
-
-        `start`: a folder that an earlier cycle exported, to go on from.
-        """
+        """`pictures` at the model's size; `surface`: the layers of SURFACE, one pixel per patch."""
         self.settings, self._pictures, self._surface = settings, pictures, surface
         self.tokenizer = tokenizer_of(grammar_words(pictures.meshes))
         # The classes of transformers are half typed.
         self.model: Any = new_clip(settings, len(self.tokenizer))
-        if start is not None:
-            self.model.load_state_dict(load_file(start.path / WEIGHTS))
         self.head = nn.Linear(settings.width, SURFACE_CHANNELS + len(MATERIALS))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -102,8 +92,7 @@ class ClipRecipe:
         motion = draw_motion(batch, self.settings.augment, stream)
         picture = motion(self._pictures.layers["image"][index].float() / 255)
         picture[changed] = recoloured(picture[changed], self.settings.augment, stream)
-        if step >= self.settings.augment.uneven_from * self.settings.training.steps:
-            picture = unevenly_lit(picture, self.settings.augment, stream)
+        picture = unevenly_lit(picture, self.settings.augment, stream)
         varied = degraded(picture, self.settings.augment, stream)
         kept = self._kept(step, batch, stream)
         hidden = self._hidden(((varied - self._mean) / self._std).to(device), kept)
