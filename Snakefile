@@ -6,6 +6,7 @@ min_version("9.27")
 
 
 configfile: "config/config.yaml"
+configfile: "config/experiments/castex.yaml"
 configfile: "config/experiments/relighting.yaml"
 configfile: "config/experiments/samples.yaml"
 configfile: "config/experiments/toy_reconstruction.yaml"
@@ -26,6 +27,7 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/picture.smk"
 include: "workflow/rules/reconstruct.smk"
 include: "workflow/rules/recover.smk"
+include: "workflow/rules/synthesise.smk"
 include: "workflow/rules/meshes.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/train_cascade.smk"

@@ -16,11 +16,11 @@ import torch
 from surfaces import constant_light, sphere
 
 from castex.cli import _texture, main
+from castex.config import load_config
 from castex.files import sha256, write_json
 from castex.light import write_light
 from castex.maps_file import read_maps
 from castex.mesh import write_mesh
-from castex.settings.synthesis import preset
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +184,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(typed, tmp_path, c
 @pytest.fixture
 def stage_files(tiny_models, tmp_path):
     """The inputs of `castex synthesise`, as the rules make them."""
-    settings = preset("mini").base.model_dump(mode="json")
+    settings = load_config().variants["castex-m"].stage.model_dump(mode="json")
     settings["adam"] |= {"steps": 16, "checkpoint_every": 2, "snapshots": [3]}
     settings["texture"] |= {"size": 32}
     settings["render_size"] = 48

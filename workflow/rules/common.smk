@@ -38,6 +38,14 @@ PATIENCE = json.dumps(outside["download"])
 NO_NAME = "(?!)"
 
 
+# Texts that are embedded together, by name: those of the configuration, and the prompts of all subjects.
+prompt_sets = {name: prompts.model_dump(mode="json") for name, prompts in settings.prompts.items()}
+prompt_sets["subjects"] = {
+    "texts": list(dict.fromkeys(subject.prompt for subject in settings.subjects.values())),
+    "views": True,
+}
+
+
 wildcard_constraints:
     asset="|".join(sheet),
     file="|".join(settings.files) or NO_NAME,
@@ -45,6 +53,9 @@ wildcard_constraints:
     dress="|".join(settings.dresses) or NO_NAME,
     variant="|".join(settings.reconstruct),
     arm="|".join(settings.recover),
+    method="|".join(settings.variants),
+    subject="|".join(settings.subjects) or NO_NAME,
+    prompts="|".join(prompt_sets),
     picture="|".join(settings.pictures),
     model="|".join(settings.models),
     trained="|".join(type(settings.train).model_fields),
@@ -209,3 +220,23 @@ def recovered_files(pattern):
     """One file of `recover` for every run of the exhibit."""
     sweep = settings.recovery()
     return expand(pattern, arm=sweep.arms, dress=sweep.dresses, seed=sweep.seeds)
+
+
+def embedded_subjects(method):
+    """The prompts of all subjects as the text encoder of a method's model has them."""
+    model = settings.variants[method].model
+    return f"<results>/embeddings/{settings.models[model].text or model}/subjects.safetensors"
+
+
+def maps_to_begin_with(method, subject, seed):
+    """The maps of the stage before, or the asset's own where a method begins with given ones."""
+    variant = settings.variants[method]
+    if variant.after is not None:
+        return f"<results>/textures/{variant.after}/{subject}/seed{seed}/maps.safetensors"
+    own = variant.stage.texture.initial == "given"
+    return f"<results>/prepared/{settings.subjects[subject].asset}/maps.safetensors" if own else []
+
+
+def method_on_gpu(method):
+    """Whether a method runs on a GPU."""
+    return settings.variants[method].stage.execution.device == "cuda"

@@ -9,11 +9,9 @@ rule resolve_prompts:
         "<logs>/resolve_prompts/{prompts}.log",
     benchmark:
         "<benchmarks>/resolve_prompts/{prompts}.tsv"
-    wildcard_constraints:
-        prompts="|".join(settings.prompts) or NO_NAME,
     localrule: True
     params:
-        settings=lambda wildcards: settings.prompts[wildcards.prompts].model_dump(mode="json"),
+        settings=lambda wildcards: prompt_sets[wildcards.prompts],
     script:
         "../scripts/resolve.py"
 
@@ -29,8 +27,6 @@ rule embed:
         "<logs>/embed/{model}/{prompts}.log",
     benchmark:
         "<benchmarks>/embed/{model}/{prompts}.tsv"
-    wildcard_constraints:
-        prompts="|".join(settings.prompts) or NO_NAME,
     threads: 1
     resources:
         gpu=int(settings.embed.device == "cuda"),

@@ -12,7 +12,7 @@ from castex.cli._mesh import opened
 from castex.cli._stage import MAPS, RESULT, StageFiles, check_device, recorded, run_stage
 from castex.cli._texture_models import Models, found_models
 from castex.errors import InputError
-from castex.settings.synthesis import DEFAULT_METHOD, CascadeSettings, StageSettings, preset
+from castex.settings.synthesis import DEFAULT_METHOD, CascadeSettings, StageSettings, cascade_of
 
 if TYPE_CHECKING:
     from castex.light import EnvironmentLight
@@ -62,9 +62,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def resolved(arguments: argparse.Namespace) -> CascadeSettings:
-    """The preset of scale and method with what the command line overrides; InputError where it cannot be."""
+    """The method at its scale with what the command line overrides; InputError where it cannot be."""
+    from castex.config import load_config
+
     method = DEFAULT_METHOD if arguments.method == "castex" else arguments.method
-    settings = preset(arguments.scale, method)
+    config = load_config(arguments.scale)
+    settings = cascade_of(config.variants, method, keep_uv=config.assets.prepare.keep_uv)
     names = ["base"] if settings.upsampler is None else ["base", "upsampler"]
     values = settings.model_dump()
     for option, section, key in (

@@ -27,7 +27,8 @@ from castex.settings.models import PromptSettings as PromptSettings
 from castex.settings.recovery import RecoverySweep, TextureToySettings
 from castex.settings.render import DressSettings, RelightingSettings
 from castex.settings.samples import SamplesSettings
-from castex.settings.synthesis import StageSettings
+from castex.settings.subject import SubjectSettings
+from castex.settings.synthesis import METHODS, StageSettings, VariantSettings
 from castex.settings.training import CorpusSettings
 
 
@@ -201,6 +202,10 @@ class Config(Settings):
     """Target pictures: a path, or `skimage:<name>` for a photograph bundled with scikit-image."""
     samples: SamplesSettings
     """The exhibit of what the models draw."""
+    variants: dict[Name, VariantSettings]
+    """Methods of texture synthesis, rows of tables, by name; those of the paper are there at every scale."""
+    subjects: dict[Name, SubjectSettings] = Field(default={})
+    """Objects with their prompts, by name."""
     recover: dict[Name, StageSettings]
     """Arms of the toy experiment on a mesh, by name; of kind `base` (pixels) or `latent`."""
     texture_toy: TextureToySettings
@@ -234,6 +239,19 @@ class Config(Settings):
             missing = sorted(set(used) - known)
             if missing:
                 raise ValueError(f"relighting names the unknown {kind} {missing[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _variants_are_whole(self) -> Config:
+        if missing := sorted(set(METHODS) - self.variants.keys()):
+            raise ValueError(f"variants lacks the method {missing[0]!r}")
+        for name, variant in self.variants.items():
+            for kind, known, used in (
+                ("variant", self.variants.keys(), variant.after),
+                ("light", self.lights.keys(), variant.light),
+            ):
+                if used is not None and used not in known:
+                    raise ValueError(f"variant {name} names the unknown {kind} {used!r}")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,11 @@
-"""Settings of texture synthesis: one stage of the cascade, and the named pairs of stages.
+"""Settings of texture synthesis: one stage of the cascade, and the rows of a table made of stages.
 
-The defaults are those of the paper's stage I (paper.md 1.4); `PRESETS` holds both stages of both scales.
+The defaults are those of the paper's stage I (paper.md 1.4); config/experiments/castex.yaml has the methods.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -232,69 +233,20 @@ class CascadeSettings(Settings):
     """Keep valid texture coordinates that do not overlap; the published method always makes new ones."""
 
 
-# Field of view, distances and lights are those of the mini models' training pictures.
-_MINI_SHOT = ShotSettings(views=4, distance=3.9, distance_spread=0.2)
-_ON_GPU = ExecutionSettings(device="cuda")
-PAPER_BASE = StageSettings(execution=_ON_GPU)
-PAPER_UPSAMPLER = StageSettings(
-    kind="upsampler",
-    adam=AdamSettings(steps=1000),
-    distil=DistilSettings(guidance_scale=10.0),
-    texture=ParameterSettings(initial="given"),
-    execution=_ON_GPU,
-)
-MINI_BASE = StageSettings(
-    adam=AdamSettings(steps=300, learning_rate=0.02),
-    shot=_MINI_SHOT,
-    render_size=128,
-    distil=DistilSettings(guidance_scale=7.0),
-    texture=ParameterSettings(size=256),
-)
-MINI_UPSAMPLER = StageSettings(
-    kind="upsampler",
-    adam=AdamSettings(steps=200),
-    shot=_MINI_SHOT.model_copy(update={"views": 2}),
-    render_size=256,
-    distil=DistilSettings(guidance_scale=4.0),
-    upsampling=UpsamplingSettings(low_resolution=LowResolutionSettings(base_size=32)),
-    texture=ParameterSettings(size=256, initial="given"),
-)
-PRESETS: dict[str, tuple[StageSettings, StageSettings, str, bool]] = {
-    "mini": (MINI_BASE, MINI_UPSAMPLER, "sky", True),
-    "paper": (PAPER_BASE, PAPER_UPSAMPLER, "kloofendal", False),
-}
-"""Per scale: stage I, stage II, light, and whether an atlas of the file is kept."""
-METHODS: dict[str, tuple[str, str | None]] = {
-    "castex-m": ("if_m", None),
-    "castex-m-l": ("if_m", "if_ii"),
-    "castex-xl": ("if_xl", None),
-    "castex-xl-l": ("if_xl", "if_ii"),
-}
-"""Per method of the paper: model of stage I, and of stage II if there is one."""
+METHODS = ("castex-m", "castex-m-l", "castex-xl", "castex-xl-l")
+"""The methods of the paper's table, `variants` at every scale: M or XL for stage I, L for stage II."""
 DEFAULT_METHOD = "castex-xl-l"
 
 
-def preset(scale: str, method: str = DEFAULT_METHOD) -> CascadeSettings:
-    """The stages of a method at a scale (`mini` or `paper`); KeyError for a name that is not there."""
-    base, upsampler, light, keep_uv = PRESETS[scale]
-    base_model, upsampler_model = METHODS[method]
+def cascade_of(variants: Mapping[str, VariantSettings], method: str, *, keep_uv: bool) -> CascadeSettings:
+    """Both stages of a method out of the rows of a table; KeyError for a name that is not there."""
+    last = variants[method]
+    first = last if last.after is None else variants[last.after]
     return CascadeSettings(
-        base=base,
-        upsampler=None if upsampler_model is None else upsampler,
-        base_model=base_model,
-        light=light,
+        base=first.stage,
+        upsampler=None if last.after is None else last.stage,
+        base_model=first.model,
+        upsampler_model="if_ii" if last.after is None else last.model,
+        light=first.light,
         keep_uv=keep_uv,
     )
-
-
-def variants(scale: str) -> dict[str, VariantSettings]:
-    """The methods of the paper at a scale as rows of a table; KeyError for a scale that is not there."""
-    base, upsampler, light, _ = PRESETS[scale]
-    rows = {}
-    for method, (model, larger) in METHODS.items():
-        if larger is None:
-            rows[method] = VariantSettings(model=model, light=light, stage=base)
-        else:
-            before = method.removesuffix("-l")
-            rows[method] = VariantSettings(model=larger, light=light, after=before, stage=upsampler)
-    return rows

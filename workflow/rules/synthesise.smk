@@ -1,0 +1,51 @@
+# Texture synthesis: one stage of one method on one subject with one seed. Stages rest on disk, so that whatever
+# continues a base stage shares it.
+
+
+rule resolve_method:
+    """The settings of one stage."""
+    output:
+        settings="<results>/settings/methods/{method}.json",
+    log:
+        "<logs>/resolve_method/{method}.log",
+    benchmark:
+        "<benchmarks>/resolve_method/{method}.tsv"
+    localrule: True
+    params:
+        settings=lambda wildcards: settings.variants[wildcards.method].stage.model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
+rule synthesise:
+    """The four maps of a subject."""
+    input:
+        settings=rules.resolve_method.output.settings,
+        mesh=lambda wildcards: f"<results>/prepared/{settings.subjects[wildcards.subject].asset}/mesh.safetensors",
+        light=lambda wildcards: f"<results>/lights/{settings.variants[wildcards.method].light}.safetensors",
+        embeddings=lambda wildcards: embedded_subjects(wildcards.method),
+        model=lambda wildcards: f"<results>/lock/{settings.variants[wildcards.method].model}.json",
+        text=lambda wildcards: lock_of_text_encoder(settings.variants[wildcards.method].model),
+        base=lambda wildcards: maps_to_begin_with(wildcards.method, wildcards.subject, wildcards.seed),
+    output:
+        maps="<results>/textures/{method}/{subject}/seed{seed}/maps.safetensors",
+        trace="<results>/textures/{method}/{subject}/seed{seed}/trace.csv",
+        preview="<results>/textures/{method}/{subject}/seed{seed}/preview.png",
+        result="<results>/textures/{method}/{subject}/seed{seed}/result.json",
+    log:
+        "<logs>/synthesise/{method}/{subject}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/synthesise/{method}/{subject}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem=lambda wildcards: "24GB" if method_on_gpu(wildcards.method) else "2GB",
+        gpu=lambda wildcards: int(method_on_gpu(wildcards.method)),
+    params:
+        folder=subpath(output.result, parent=True),
+        prompt=lambda wildcards: settings.subjects[wildcards.subject].prompt,
+        base=lambda wildcards, input: f"--base {input.base}" if input.base else "",
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.synthesise --settings {input.settings} --mesh {input.mesh}"
+        " --light {input.light} --embeddings {input.embeddings} --model {input.model} --text-model {input.text}"
+        " {params.base} --prompt {params.prompt:q} --asset {wildcards.subject} --seed {wildcards.seed}"
+        " --output {params.folder} > {log} 2>&1"
