@@ -46,6 +46,7 @@ TIERS = [
     {"cascade", "export", "optimise", "prepare", "render"},
     {"inspection", "photograph", "reconstruct"},
     {"synthesise"},
+    {"recover"},
     {"tally"},
     {"claims", "training"},
     {"cli"},
