@@ -226,6 +226,21 @@ def test_the_loss_is_weighted_by_min_snr():
     assert drawn.min() < 10 and drawn.max() >= 990 and (drawn // 10).unique().numel() == 100
 
 
+def test_important_timesteps_are_drawn_as_often_as_they_count():
+    """The plain mean over them estimates the weighted mean over uniform ones, up to a constant."""
+    noising, stream = Noising(squared_cosine(), CPU), torch.Generator().manual_seed(3)
+    drawn = torch.cat([noising.important_timesteps(64, stream) for _ in range(2000)])
+    counts = torch.bincount(drawn, minlength=1000).double()
+    wanted = noising.weight.double() / noising.weight.double().sum() * len(drawn)
+    groups, expected = counts.view(20, 50).sum(1), wanted.view(20, 50).sum(1)
+    assert ((groups - expected).abs() < 5 * expected.sqrt() + 5).all()
+    batch = noising.important_timesteps(64, stream)
+    assert (batch.diff() >= 0).all(), "stratified: the batch covers all noise levels"
+    error = torch.linspace(1, 2, 1000).double()
+    weighted = (noising.weight.double() * error).sum() / noising.weight.double().sum()
+    assert error[drawn].mean().item() == pytest.approx(weighted.item(), rel=1e-3)
+
+
 def test_a_tenth_of_the_captions_is_emptied():
     stream = torch.Generator().manual_seed(0)
     kept = with_empty(["x"] * 2000, stream)

@@ -13,7 +13,7 @@ from castex.schedule import squared_cosine
 from castex.settings.training import TrainBaseSettings
 from castex.training.cascade_file import save_base
 from castex.training.corpus_data import Pictures
-from castex.training.denoiser import Noising, as_samples, flipped, normal, with_empty
+from castex.training.denoiser import Noising, as_samples, errors, flipped, normal, with_empty
 from castex.training.networks import new_unet
 from castex.training.t5 import TextInput, embedded
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BaseRecipe:
-    """Pictures and captions in, the weighted error of the predicted noise out."""
+    """Pictures and captions in, the error of the predicted noise out."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class BaseRecipe:
         index = self._pictures.draw(batch, stream)
         captions = with_empty(self._pictures.captions(index, stream), stream)
         x = as_samples(flipped(self._pictures.layers["image"][index], stream), self._device)
-        t, eps = self._noising.timesteps(batch, stream), normal(x.shape, stream, self._device)
+        t, eps = self._noising.important_timesteps(batch, stream), normal(x.shape, stream, self._device)
         with torch.no_grad():
             states = embedded(self._encoder, self._text, captions, self._device)
         x_t = self._noising.noised(x, eps, t).contiguous(memory_format=torch.channels_last)
         eps_hat = self.unet(x_t, t, states).sample[:, :3]
-        return self._noising.loss(eps_hat, eps, t)
+        return errors(eps_hat, eps).mean()
 
     def export(self, averages: nn.ModuleDict, folder: Path) -> None:
         """Write an IFPipeline's folder in half precision."""

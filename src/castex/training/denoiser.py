@@ -26,7 +26,9 @@ class Noising:
         self.signal = alpha_bar.sqrt().float().to(device)
         self.noise = (1 - alpha_bar).sqrt().float().to(device)
         snr = alpha_bar / (1 - alpha_bar)
-        self.weight = (snr.clamp(max=GAMMA) / snr).float().to(device)
+        weight = snr.clamp(max=GAMMA) / snr
+        self.weight = weight.float().to(device)
+        self._share = weight.cumsum(0) / weight.sum()
         self.device = device
 
     def timesteps(self, count: int, stream: torch.Generator) -> Int[Tensor, "batch"]:
@@ -35,14 +37,28 @@ class Noising:
         places = (torch.arange(count) + torch.rand(count, generator=stream)) / count
         return (places * steps).long().clamp(max=steps - 1).to(self.device)
 
+    def important_timesteps(self, count: int, stream: torch.Generator) -> Int[Tensor, "batch"]:
+        """Timesteps drawn as often as their errors count, stratified over the batch.
+
+        The plain mean of their errors has the expectation of the weighted one, up to a constant factor, and
+        no picture is spent on a timestep that hardly counts.
+        """
+        places = (torch.arange(count) + torch.rand(count, generator=stream)) / count
+        found = torch.searchsorted(self._share, places.double(), right=True)
+        return found.clamp(max=len(self._share) - 1).to(self.device)
+
     def noised(self, x: Sample, eps: Sample, t: Int[Tensor, "batch"]) -> Sample:
         """x_t with a timestep per picture."""
         return self.signal[t, None, None, None] * x + self.noise[t, None, None, None] * eps
 
     def loss(self, eps_hat: Sample, eps: Sample, t: Int[Tensor, "batch"]) -> Float[Tensor, ""]:
-        """The weighted mean squared error of the predicted noise."""
-        error = (eps_hat.float() - eps).square().mean((1, 2, 3))
-        return (self.weight[t] * error).mean()
+        """The weighted mean squared error of the predicted noise, for uniform timesteps."""
+        return (self.weight[t] * errors(eps_hat, eps)).mean()
+
+
+def errors(eps_hat: Sample, eps: Sample) -> Float[Tensor, " batch"]:
+    """The mean squared error of the predicted noise, per picture."""
+    return (eps_hat.float() - eps).square().mean((1, 2, 3))
 
 
 def normal(shape: torch.Size | tuple[int, ...], stream: torch.Generator, device: torch.device) -> Tensor:
