@@ -35,7 +35,7 @@ from castex.training.words import grammar_words, tokenizer_of
 from castex.weights import SUMS, write_sums
 
 TINY = TrainClipSettings(
-    first=None, training={"steps": 1}, size=32, width=16, layers=1, text_width=16, text_layers=1, projection=8
+    training={"steps": 1}, size=32, width=16, layers=1, text_width=16, text_layers=1, projection=8
 )
 
 

@@ -49,3 +49,26 @@ rule synthesise:
         " --light {input.light} --embeddings {input.embeddings} --model {input.model} --text-model {input.text}"
         " {params.base} --prompt {params.prompt:q} --asset {wildcards.subject} --seed {wildcards.seed}"
         " --output {params.folder} > {log} 2>&1"
+
+
+rule recognise:
+    """What the judge calls a texture, from cameras that no step has used."""
+    input:
+        mesh=rules.synthesise.input.mesh,
+        maps=rules.synthesise.output.maps,
+        light=rules.synthesise.input.light,
+        judge="<results>/lock/clip.json",
+    output:
+        result="<results>/textures/{method}/{subject}/seed{seed}/recognised.json",
+    log:
+        "<logs>/recognise/{method}/{subject}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/recognise/{method}/{subject}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem="1500MB",
+    params:
+        prompt=lambda wildcards: settings.subjects[wildcards.subject].prompt,
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.recognise --mesh {input.mesh} --maps {input.maps}"
+        " --light {input.light} --judge {input.judge} --prompt {params.prompt:q} --output {output.result} > {log} 2>&1"
