@@ -73,10 +73,12 @@ def recovery_scores(
     of the known maps' renders after it. With the ending `_start`: of the maps that the arm began with, its
     control.
     """
+    device = task.settings.execution.device
+    maps, known, start = (each.to(device) for each in (maps, known, start_maps(task)))
     render, shot = unseen(task)
     texels, wanted = seen_texels(render, shot, known), render(known, shot).detach().clamp(0, 1)
     found = dict[str, float]()
-    for ending, candidate in (("", maps), ("_start", start_maps(task))):
+    for ending, candidate in (("", maps), ("_start", start)):
         for learned in task.settings.texture.learned:
             ours, theirs = (_texels(each, learned, texels) for each in (candidate, known))
             found[f"psnr_{learned}{ending}"] = psnr(ours, theirs)
@@ -113,7 +115,8 @@ def unseen(task: Task) -> tuple[MeshRenderer, Shot]:
     """A renderer and a circle of cameras that no step has seen, at the size of the arm."""
     shot = orbit(TEST_VIEWS, start=TEST_START)
     distance = fitting_distance(task.mesh, shot.fov)
-    render = MeshRenderer(task.mesh, task.light, task.settings.render_size)
+    device = task.settings.execution.device
+    render = MeshRenderer(task.mesh.to(device), task.light.to(device), task.settings.render_size)
     return render, dataclasses.replace(shot, distance=distance)
 
 
@@ -126,6 +129,8 @@ def recovered_pictures(
     `<which>_albedo`, and `<which>_view`, the first unseen view as the arm renders it; for latent arms
     `found_decoded` too, that view after the autoencoder.
     """
+    device = task.settings.execution.device
+    maps, known = maps.to(device), known.to(device)
     render, shot = unseen(task)
     pictures = dict[str, Image]()
     for name, shown in (("known", known), ("found", maps)):
@@ -134,7 +139,7 @@ def recovered_pictures(
         pictures[f"{name}_albedo"] = linear_to_srgb(shown.albedo.permute(2, 0, 1)[None])
         if codec is not None and name == "found":
             pictures["found_decoded"] = linear_to_srgb(codec.decode(codec.encode(view)))
-    return {name: picture.contiguous() for name, picture in pictures.items()}
+    return {name: picture.cpu().contiguous() for name, picture in pictures.items()}
 
 
 def known_maps(maps: TextureMaps, settings: StageSettings) -> TextureMaps:
