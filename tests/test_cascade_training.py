@@ -29,7 +29,7 @@ from castex.training.sitting import sit, write_model
 from castex.training.t5 import MAX_TOKENS, WIDTH, TextInput, embedded, grammar_words
 from castex.training.text import ANSWERS, TextRecipe, drawn_caption, probed
 from castex.training.trainer import Trainer
-from castex.training.upsampler import UpsamplerRecipe, conditions
+from castex.training.upsampler import UpsamplerRecipe, conditions, levels
 from castex.weights import read_sums, write_sums
 
 CPU = torch.device("cpu")
@@ -224,6 +224,27 @@ def test_the_loss_is_weighted_by_min_snr():
     assert float(noising.loss(eps, eps, t)) == 0
     drawn = noising.timesteps(100, torch.Generator().manual_seed(0))
     assert drawn.min() < 10 and drawn.max() >= 990 and (drawn // 10).unique().numel() == 100
+
+
+def test_the_truncated_loss_counts_errors_of_the_picture_under_noise():
+    """In terms of x0_hat: as much as at SNR = 1 where there is more noise, until the bound on eps_hat's."""
+    noising, schedule = Noising(squared_cosine(), CPU, truncated=True), squared_cosine()
+    plain = Noising(squared_cosine(), CPU)
+    for t in (5, 300, 600, 750, 990):
+        signal, noise = schedule.coefficients(t)
+        snr = signal**2 / noise**2
+        of_picture = float(noising.weight[t]) * snr
+        if t <= 500:
+            assert noising.weight[t] == plain.weight[t]
+        else:
+            assert of_picture == pytest.approx(min(1, 10 * snr), rel=1e-4)
+    assert torch.isfinite(noising.weight).all() and noising.weight.max() == 10
+
+
+def test_low_levels_of_noise_come_more_often():
+    drawn = levels(4000, torch.Generator().manual_seed(0))
+    assert drawn.min() >= 0 and 950 < drawn.max() < 1000
+    assert 0.46 < (drawn < 250).float().mean() < 0.54
 
 
 def test_important_timesteps_are_drawn_as_often_as_they_count():

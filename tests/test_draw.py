@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from castex import diffusion
 from castex.cli import main
+from castex.diffusion.deepfloyd import low_resolution
 from castex.draw import Drawing, draw_base, draw_enlarged, draw_latent, draw_on_depth
 from castex.guidance import ClassifierFree
 from castex.prompt import UNCONDITIONAL, load_text_encoder, write_embeddings
@@ -63,6 +64,16 @@ def test_the_upsampler_sees_the_base_picture(tiny_models, drawing):
     images = draw_enlarged(model, drawing, small)
     assert images.shape == (3, 3, 64, 64)
     assert not torch.equal(images, draw_enlarged(model, drawing, small.flip(-1)))
+
+
+def test_an_upsampler_starts_at_its_low_resolution_picture(tiny_models, drawing):
+    model = diffusion.load_upsampler(tiny_models / "if_ii", EXACT)
+    small = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    soon = Drawing(TEXTS, drawing.embeddings, SETTINGS.model_copy(update={"steps": 1, "enlarge_from": 5}))
+    wanted = (low_resolution(small, 64, LOW) + 1) / 2
+    # One step from timestep 0, where hardly any noise is: the picture itself comes back.
+    assert (draw_enlarged(model, soon, small) - wanted).abs().mean() < 0.05
+    assert (draw_enlarged(model, drawing, small) - wanted).abs().mean() > 0.1
 
 
 def test_latent_pictures_are_decoded(tiny_models):

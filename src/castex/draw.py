@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from castex.diffusion import DeepFloydBase, DeepFloydUpsampler, DepthControlNetScore, StableDiffusionScore
+from castex.diffusion.deepfloyd import low_resolution
 from castex.guidance import UNBOUNDED, ClassifierFree
 from castex.progress import Progress
 from castex.prompt import UNCONDITIONAL, Embeddings
@@ -51,9 +52,10 @@ class Drawing:
         *,
         threshold: ThresholdSettings = UNBOUNDED,
         condition: Condition | None = None,
+        steps: Sequence[int] = (),
     ) -> Sample:
-        """Clean samples; tensors in `condition` have one row per picture."""
-        steps = timesteps(self.settings.steps, len(schedule.alpha_bar))
+        """Clean samples; tensors in `condition` have one row per picture, `steps` are all unless given."""
+        steps = steps or timesteps(self.settings.steps, len(schedule.alpha_bar))
         progress, found, done = Progress("draw", len(self)), list[Sample](), 0
         for rows in _batches(self.texts, self.settings.batch):
             # A picture without a prompt needs one half alone.
@@ -102,12 +104,15 @@ def draw_enlarged(
     model: DeepFloydUpsampler, drawing: Drawing, base: Float[Tensor, "views 3 rows columns"]
 ) -> Image:
     """The base model's pictures at the upsampler's size, one per prompt."""
-    side = model.network.size
-    stream = generator(drawing.settings.seed, "samples", "low resolution")
-    condition = model.condition(Condition(), base, drawing.settings.low_resolution, generator=stream)
-    noise = drawing.noise((3, side, side), "upsampler")
+    settings, schedule, side = drawing.settings, model.schedule, model.network.size
+    stream = generator(settings.seed, "samples", "low resolution")
+    condition = model.condition(Condition(), base, settings.low_resolution, generator=stream)
+    start, steps = drawing.noise((3, side, side), "upsampler"), list[int]()
+    if settings.enlarge_from is not None:
+        steps = timesteps(settings.steps, settings.enlarge_from)
+        start = schedule.noised(low_resolution(base, side, settings.low_resolution), start, steps[0])
     return _image(
-        drawing.samples(model, model.schedule, noise, threshold=model.threshold, condition=condition)
+        drawing.samples(model, schedule, start, threshold=model.threshold, condition=condition, steps=steps)
     )
 
 

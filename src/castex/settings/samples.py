@@ -21,6 +21,9 @@ class SampleSettings(Settings):
     """Pictures that are drawn together, if their halves count once."""
     low_resolution: LowResolutionSettings = LowResolutionSettings(form="bilinear", level=250, base_size=32)
     """What an upsampler sees of the base model's picture; the library diffusers has these values, at 64."""
+    enlarge_from: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """An upsampler starts at about this timestep from its low-resolution picture, noised to it; none: from
+    noise alone, as DeepFloyd's. Small models keep the colours of their start; noise alone is grey."""
     seed: int = 0
     """Seed of the noise; every prompt has its own."""
     execution: ExecutionSettings = ExecutionSettings()

@@ -52,7 +52,7 @@ class BaseRecipe:
         t, eps = self._noising.important_timesteps(batch, stream), normal(x.shape, stream, self._device)
         with torch.no_grad():
             states = embedded(self._encoder, self._text, captions, self._device)
-        x_t = self._noising.noised(x, eps, t).contiguous(memory_format=torch.channels_last)
+        x_t = self._noising.noised(x, eps, t)
         eps_hat = self.unet(x_t, t, states).sample[:, :3]
         return errors(eps_hat, eps).mean()
 

@@ -71,7 +71,7 @@ class ControlnetRecipe:
         t, eps = self._noising.timesteps(batch, stream), normal(x.shape, stream, self._device)
         with torch.no_grad():
             states = self._text(self._encoder, captions)
-        x_t = self._noising.noised(x, eps, t).contiguous(memory_format=torch.channels_last)
+        x_t = self._noising.noised(x, eps, t)
         depth = as_condition(self._depths[index], self._device)
         down, middle = self.controlnet(x_t, t, states, controlnet_cond=depth, return_dict=False)
         predicted = self._unet(

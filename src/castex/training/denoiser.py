@@ -2,6 +2,11 @@
 
 Hang et al. 2023: an error at timestep t counts min(SNR_t, 5) / SNR_t, SNR_t = alpha_bar / (1 - alpha_bar),
 so that the easy steps with little noise do not drown the ones that decide what a picture shows.
+
+Seen as an error of x0_hat, that counts min(SNR_t, 5): hardly anything where noise prevails, where a prompt
+alone cannot tell the picture anyway. A super-resolution model can, and has to: a colour that is wrong at
+first stays wrong. For it an error of x0_hat counts at least as much as at SNR = 1 (Salimans & Ho 2022,
+truncated SNR), within a bound.
 """
 
 from __future__ import annotations
@@ -14,6 +19,8 @@ from castex.protocols import Sample
 from castex.schedule import NoiseSchedule
 
 GAMMA = 5.0
+HEAVIEST = 10.0
+"""Bounds the weight of the truncated form, which without it has no end where no signal is left."""
 UNCONDITIONAL = 0.1
 """Share of captions that are replaced by the empty one."""
 
@@ -21,12 +28,13 @@ UNCONDITIONAL = 0.1
 class Noising:
     """A schedule on one device, and the draws of a batch."""
 
-    def __init__(self, schedule: NoiseSchedule, device: torch.device) -> None:
+    def __init__(self, schedule: NoiseSchedule, device: torch.device, *, truncated: bool = False) -> None:
+        """`truncated`: errors of x0_hat count as at SNR = 1 where there is more noise than that."""
         alpha_bar = schedule.alpha_bar.double()
         self.signal = alpha_bar.sqrt().float().to(device)
         self.noise = (1 - alpha_bar).sqrt().float().to(device)
         snr = alpha_bar / (1 - alpha_bar)
-        weight = snr.clamp(max=GAMMA) / snr
+        weight = (snr.clamp(1.0 if truncated else 0.0, GAMMA) / snr).clamp(max=HEAVIEST)
         self.weight = weight.float().to(device)
         self._share = weight.cumsum(0) / weight.sum()
         self.device = device
@@ -74,7 +82,7 @@ def with_empty(captions: list[str], stream: torch.Generator) -> list[str]:
 
 def as_samples(pictures: Tensor, device: torch.device) -> Sample:
     """uint8 pictures as samples in [-1, 1]."""
-    return (pictures.to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return pictures.to(device).float() / 127.5 - 1
 
 
 def flipped(pictures: Tensor, stream: torch.Generator) -> Tensor:

@@ -66,7 +66,7 @@ class LatentRecipe:
         x = self._codes.sample(index, stream).to(self._device)
         t, eps = self._noising.timesteps(batch, stream), normal(x.shape, stream, self._device)
         states = self._text(self.text_encoder, captions)
-        x_t = self._noising.noised(x, eps, t).contiguous(memory_format=torch.channels_last)
+        x_t = self._noising.noised(x, eps, t)
         error = self._noising.loss(self.unet(x_t, t, states).sample, eps, t)
         return error + self._settings.probe_weight * self._probed(states, captions, index)
 

@@ -70,7 +70,7 @@ class SdVaeRecipe:
         return self._pictures.layers["image"][index].float() / 127.5 - 1
 
     def _error(self, x: Signed, stream: torch.Generator) -> Tensor:
-        x = x.to(self._network.device, memory_format=torch.channels_last)
+        x = x.to(self._network.device)
         posterior = self._network.encode(x).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=stream).to(x.device)
         decoded = self._network.decode(posterior.mean + posterior.std * noise).sample

@@ -1,9 +1,10 @@
 """Train the mini stage II: a super-resolution model of DeepFloyd's classes, 32 to 128 px.
 
 The low-resolution condition is noised to a level drawn from the whole schedule, and the level is the class
-label (Ho et al. 2022, conditioning augmentation), so that one model serves every level. Half of the
-conditions are reduced and enlarged to the nearest pixel, as the paper's released code does in synthesis,
-the others reduced with antialiasing and enlarged bilinearly, as diffusers does.
+label (Ho et al. 2022, conditioning augmentation), so that one model serves every level; low levels come more
+often, for the others say little about the picture. Half of the conditions are reduced and enlarged to the
+nearest pixel, as the paper's released code does in synthesis, the others reduced with antialiasing and
+enlarged bilinearly, as diffusers does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from castex.diffusion.deepfloyd import low_resolution
@@ -49,7 +50,7 @@ class UpsamplerRecipe:
         self._tokenizer, self._encoder = text
         self._encoder.requires_grad_(False).to(self._device)  # type: ignore[arg-type]
         self._text = TextInput(self._tokenizer)
-        self._noising = Noising(squared_cosine(), self._device)
+        self._noising = Noising(squared_cosine(), self._device, truncated=True)
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The UNet alone: the text encoder is frozen."""
@@ -63,14 +64,12 @@ class UpsamplerRecipe:
         nearest = torch.rand(batch, generator=stream) < self._settings.nearest_share
         condition = conditions(whole, self._settings.base, nearest.to(self._device))
         x, condition = self._cropped(whole, condition, stream)
-        t, level = (self._noising.timesteps(batch, stream) for _ in range(2))
-        # Both are stratified over the batch; without a shuffle a high t would mean a high level.
-        level = level[torch.randperm(batch, generator=stream).to(self._device)]
+        t, level = self._noising.timesteps(batch, stream), levels(batch, stream).to(self._device)
         eps, blur = (normal(x.shape, stream, self._device) for _ in range(2))
         with torch.no_grad():
             states = embedded(self._encoder, self._text, captions, self._device)
         noised = [self._noising.noised(x, eps, t), self._noising.noised(condition, blur, level)]
-        noisy = torch.cat(noised, dim=1).contiguous(memory_format=torch.channels_last)
+        noisy = torch.cat(noised, dim=1)
         eps_hat = self.unet(noisy, t, states, class_labels=level).sample[:, :3]
         return self._noising.loss(eps_hat, eps, t)
 
@@ -90,6 +89,11 @@ class UpsamplerRecipe:
     def export(self, averages: nn.ModuleDict, folder: Path) -> None:
         """Write an IFSuperResolutionPipeline's folder in half precision."""
         save_upsampler(folder, averages["unet"], self._encoder, self._tokenizer)
+
+
+def levels(count: int, stream: torch.Generator, of: int = 1000) -> Int[Tensor, "batch"]:
+    """Levels of the noise on the condition, from 0 to `of` - 1, half of them below a quarter."""
+    return (of * torch.rand(count, generator=stream).square()).long()
 
 
 def conditions(x: Batch, base: int, nearest: Tensor) -> Tensor:
