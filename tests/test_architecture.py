@@ -49,7 +49,7 @@ TIERS = [
     {"recover"},
     {"tally"},
     {"claims", "training"},
-    {"recognise"},
+    {"recognise", "record"},
     {"cli"},
 ]
 # Each of these libraries is imported in one place (training builds new networks of the same classes).

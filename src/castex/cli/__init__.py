@@ -15,6 +15,8 @@ VERBS = {
     "render": "pictures or a turntable of a mesh under a panorama",
     "export": "a mesh with its maps as one GLB that Blender shows right",
     "inspect": "what is in a mesh file, and what would be done with it",
+    "explain": "how a textured GLB was made",
+    "reproduce": "make a textured GLB again, and compare",
     "doctor": "what this machine has and lacks, with one remedy each",
     "reconstruct": "recover a picture by score distillation, in pixel or latent space (Figure 2)",
     "prepare": "one mesh, one atlas and four maps from any mesh file",

@@ -27,16 +27,37 @@ BRIGHTEST = 1e6
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """All stations; what is done already is not done again."""
+    """What the command line asks for."""
+    from castex.files import sha256
     from castex.synthesise import checked_prompt
 
-    prompt = checked_prompt(arguments.prompt)
+    arguments.prompt = checked_prompt(arguments.prompt)
     settings = resolved(arguments)
     check_device(settings.base.execution.device)
     models = found_models(arguments, settings)
-    output = arguments.output or Path(_stem(arguments.mesh))
+    arguments.output = arguments.output or Path(_stem(arguments.mesh))
+    arguments.rewrap = not settings.keep_uv
+    made = opened(arguments, settings.base.texture.size)
+    source = arguments.mesh / "mesh.safetensors" if arguments.mesh.is_dir() else arguments.mesh
+    make(arguments, settings, models, made, sha256(source))
+
+
+def make(
+    arguments: argparse.Namespace,
+    settings: CascadeSettings,
+    models: Models,
+    made: Prepared,
+    mesh_sha256: str,
+) -> None:
+    """All stations after `prepare`; what is done already is not done again.
+
+    `mesh_sha256` is that of the file that `made` was prepared from.
+    """
+    from castex.mesh import write_mesh
+
+    prompt, output = arguments.prompt, arguments.output
     stages = output / "stages"
-    made, mesh_sha256 = _prepare(arguments, settings, stages)
+    write_mesh(stages / "mesh.safetensors", made.mesh)
     start = _start(arguments, made, stages)
     light = _light(arguments, settings, stages)
     files: dict[str, StageFiles] = {}
@@ -100,18 +121,6 @@ def _stages(settings: CascadeSettings, models: Models) -> list[tuple[str, StageS
 def _stem(mesh: Path) -> str:
     """A folder's name out of the mesh's."""
     return (re.sub(r"[^\w.-]+", "_", mesh.resolve().stem).strip("._") or "mesh") + "_textured"
-
-
-def _prepare(arguments: argparse.Namespace, settings: CascadeSettings, stages: Path) -> tuple[Prepared, str]:
-    """The prepared mesh, on disk as well, and the hash of what was given."""
-    from castex.files import sha256
-    from castex.mesh import write_mesh
-
-    arguments.rewrap = not settings.keep_uv
-    made = opened(arguments, settings.base.texture.size)
-    write_mesh(stages / "mesh.safetensors", made.mesh)
-    source = arguments.mesh / "mesh.safetensors" if arguments.mesh.is_dir() else arguments.mesh
-    return made, sha256(source)
 
 
 def _start(arguments: argparse.Namespace, made: Prepared, stages: Path) -> Path | None:

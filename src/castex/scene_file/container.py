@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 from castex.errors import InputError
 from castex.scene_file.entry import Entry, parsed
@@ -33,6 +34,16 @@ def read_container(path: Path, nearby: Nearby, limits: Limits) -> tuple[Entry, l
     _check_version(root)
     _check_extensions(root)
     return root, [_buffer(entry, nearby, binary) for entry in root.children("buffers")]
+
+
+def read_json_chunk(path: Path) -> dict[str, Any]:
+    """The JSON object of a GLB or glTF file, its buffers unread; InputError for anything else."""
+    limits = Limits()
+    try:
+        data = Nearby(path.parent, limits).mesh(path)
+        return dict(parsed(_chunks(data)[0] if data[:4] == MAGIC else data, limits).value)
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from error
 
 
 def _chunks(data: bytes) -> tuple[bytes, memoryview | None]:
