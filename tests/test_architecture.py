@@ -50,6 +50,7 @@ TIERS = [
     {"tally"},
     {"claims", "training"},
     {"recognise", "record"},
+    {"anchoring"},
     {"cli"},
 ]
 # Each of these libraries is imported in one place (training builds new networks of the same classes).

@@ -225,10 +225,10 @@ def test_the_verb_is_killed_resumes_and_says_so(stage_files, tmp_path):
         "maps.safetensors",
         "preview.png",
         "result.json",
-        "step_000003.safetensors",
+        "snapshots",
         "trace.csv",
     ]
-    for name in ("maps.safetensors", "step_000003.safetensors", "trace.csv"):
+    for name in ("maps.safetensors", "snapshots/step_000003.safetensors", "trace.csv"):
         assert (straight / name).read_bytes() == (killed / name).read_bytes(), name
     results = [json.loads((folder / "result.json").read_text()) for folder in (straight, killed)]
     assert results[0]["fingerprint"] == results[1]["fingerprint"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from castex.weights import ModelFolder
 
 MAPS, RESULT = "maps.safetensors", "result.json"
+SNAPSHOTS = "snapshots"
 NETWORKS = ("unet", "vae", "scheduler", "image_noising_scheduler")
 
 
@@ -92,8 +93,8 @@ def recorded(model: Path) -> ModelFolder:
 def run_stage(files: StageFiles, output: Path) -> int:
     """Run one stage and write maps.safetensors, trace.csv, preview.png and result.json, all or none.
 
-    Snapshots that the settings ask for stand beside them, as step_000100.safetensors and so on. Returns the
-    step at which this process began. Checkpoints lie in `output` until the result is written.
+    Snapshots that the settings ask for stand in a folder beside them. Returns the step at which this process
+    began. Checkpoints lie in `output` until the result is written.
     """
     from castex import checkpoint
     from castex.light import read_light
@@ -183,13 +184,19 @@ def _write(files: StageFiles, task: Task, made: Synthesis, output: Path) -> None
     }
     picture = png_bytes(contact_sheet(task.mesh, made.maps, task.light))
     contents = {
-        **{f"step_{step:06d}.safetensors": maps_bytes(kept) for step, kept in made.snapshots.items()},
+        **{snapshot_file(step): maps_bytes(kept) for step, kept in made.snapshots.items()},
         MAPS: content,
         "trace.csv": trace_rows(files.settings, made.trace).encode(),
         "preview.png": picture,
         RESULT: json_text(record).encode(),
     }
+    (output / SNAPSHOTS).mkdir(parents=True, exist_ok=True)
     write_together(output, contents)
+
+
+def snapshot_file(step: int) -> str:
+    """Where the maps after a step lie in the folder of a stage."""
+    return f"{SNAPSHOTS}/step_{step:06d}.safetensors"
 
 
 def versions() -> dict[str, str]:
