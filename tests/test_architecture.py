@@ -47,7 +47,7 @@ TIERS = [
     {"inspection", "photograph", "reconstruct"},
     {"synthesise"},
     {"recover"},
-    {"tally"},
+    {"tally", "tally_textures"},
     {"claims", "training"},
     {"recognise", "record"},
     {"anchoring"},

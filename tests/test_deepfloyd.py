@@ -162,6 +162,18 @@ def test_the_two_forms_differ_where_there_is_detail(stream):
     assert bilinear.abs().max() < 0.05
 
 
+def test_the_centred_form_keeps_places(stream):
+    """A horizontal ramp stays where it is; aligned corners stretch it from the middle, up to half a low pixel."""
+    ramp = ((torch.arange(64) + 0.5) / 64).expand(1, 3, 64, 64)
+    inner = slice(8, 56)
+    centred, stretched = (
+        (low_resolution(ramp, 64, LowResolutionSettings(base_size=16, form=form)) + 1) / 2
+        for form in ("centred", "bilinear")
+    )
+    torch.testing.assert_close(centred[..., inner], ramp[..., inner], atol=1e-5, rtol=0)
+    assert (stretched[..., inner] - ramp[..., inner]).abs().max() > 0.015
+
+
 def test_the_level_reaches_the_network(upsampler, text, stream):
     x, low = torch.randn(2, 2, 3, 64, 64, generator=stream).unbind()
     with torch.no_grad():
@@ -237,7 +249,7 @@ def test_sides_that_cannot_be_halved_are_refused(base, text, height, width):
         ),
     ],
 )
-@pytest.mark.parametrize("form", ["nearest", "bilinear"])
+@pytest.mark.parametrize("form", ["nearest", "bilinear", "centred"])
 def test_a_base_size_that_cannot_be_is_refused(rows, columns, base_size, message, form):
     settings = LowResolutionSettings(base_size=base_size, form=form)
     with pytest.raises(InputError, match=message):

@@ -240,3 +240,14 @@ def maps_to_begin_with(method, subject, seed):
 def method_on_gpu(method):
     """Whether a method runs on a GPU."""
     return settings.variants[method].stage.execution.device == "cuda"
+
+
+def textures_of(exhibit, pattern):
+    """One file of `synthesise`, or of what looks at its maps, for every texture of an exhibit."""
+    sweep = settings.textures_of(exhibit)
+    return expand(pattern, method=sweep.methods, subject=sweep.subjects, seed=sweep.seeds)
+
+
+def settings_of_dress(subject):
+    """What a subject's prompt asks for, as a file; rules that need it are for subjects that have one."""
+    return f"<results>/settings/dresses/{settings.subjects[subject].dress}.json"

@@ -31,6 +31,7 @@ rule synthesise:
         maps="<results>/textures/{method}/{subject}/seed{seed}/maps.safetensors",
         trace="<results>/textures/{method}/{subject}/seed{seed}/trace.csv",
         preview="<results>/textures/{method}/{subject}/seed{seed}/preview.png",
+        snapshots=directory("<results>/textures/{method}/{subject}/seed{seed}/snapshots"),
         result="<results>/textures/{method}/{subject}/seed{seed}/result.json",
     log:
         "<logs>/synthesise/{method}/{subject}/seed{seed}.log",
@@ -72,3 +73,29 @@ rule recognise:
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.recognise --mesh {input.mesh} --maps {input.maps}"
         " --light {input.light} --judge {input.judge} --prompt {params.prompt:q} --output {output.result} > {log} 2>&1"
+
+
+rule drift:
+    """How far an upsampling stage leaves its start, and what detail it finds, after each of its snapshots."""
+    input:
+        mesh=rules.synthesise.input.mesh,
+        light=rules.synthesise.input.light,
+        base=rules.synthesise.input.base,
+        maps=rules.synthesise.output.maps,
+        snapshots=rules.synthesise.output.snapshots,
+        result=rules.synthesise.output.result,
+        dress=lambda wildcards: settings_of_dress(wildcards.subject),
+    output:
+        pictures="<results>/textures/{method}/{subject}/seed{seed}/drift.safetensors",
+        drift="<results>/textures/{method}/{subject}/seed{seed}/drift.json",
+    log:
+        "<logs>/drift/{method}/{subject}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/drift/{method}/{subject}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem="1500MB",
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.drift --mesh {input.mesh} --light {input.light}"
+        " --base {input.base} --result {input.result} --dress {input.dress} --output {output.drift}"
+        " --pictures {output.pictures} > {log} 2>&1"

@@ -86,9 +86,10 @@ def low_resolution(image: Image, size: int, settings: LowResolutionSettings) -> 
     match settings.form:
         case "nearest":
             low = interpolate(interpolate(image, base, mode="nearest"), (size, size), mode="nearest")
-        case "bilinear":
+        case "bilinear" | "centred":
             reduced = interpolate(image, base, mode="bilinear", align_corners=False, antialias=True)
-            low = interpolate(reduced, (size, size), mode="bilinear", align_corners=True)
+            stretched = settings.form == "bilinear"
+            low = interpolate(reduced, (size, size), mode="bilinear", align_corners=stretched)
     return 2 * low - 1
 
 

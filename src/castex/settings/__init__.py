@@ -26,7 +26,7 @@ from castex.settings.models import PromptSettings as PromptSettings
 from castex.settings.recovery import RecoverySweep, TextureToySettings
 from castex.settings.render import DressSettings, RelightingSettings
 from castex.settings.samples import SamplesSettings
-from castex.settings.subject import SubjectSettings
+from castex.settings.subject import SubjectSettings, TexturesSettings, TexturesSweep
 from castex.settings.synthesis import METHODS, StageSettings, VariantSettings
 from castex.settings.toy import DipSettings as DipSettings
 from castex.settings.toy import ExperimentSettings, SweepSettings
@@ -74,6 +74,8 @@ class Config(Settings):
     """Methods of texture synthesis, rows of tables, by name; those of the paper are there at every scale."""
     subjects: dict[Name, SubjectSettings] = Field(default={})
     """Objects with their prompts, by name."""
+    textures: dict[Name, TexturesSettings] = Field(default={})
+    """Exhibits made of textures, by name: which methods on which subjects."""
     recover: dict[Name, StageSettings]
     """Arms of the toy experiment on a mesh, by name; of kind `base` (pixels) or `latent`."""
     texture_toy: TextureToySettings
@@ -123,6 +125,23 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _textures_are_possible(self) -> Config:
+        for name, subject in self.subjects.items():
+            if subject.dress is not None and subject.dress not in self.dresses:
+                raise ValueError(f"subject {name} names the unknown dress {subject.dress!r}")
+            if subject.dress is not None and self.dresses[subject.dress].asset != subject.asset:
+                raise ValueError(f"subject {name} and its dress {subject.dress!r} are two objects")
+        for name, exhibit in self.textures.items():
+            for sweep in (exhibit.reduced, exhibit.full):
+                for kind, known, used in (
+                    ("method", self.variants.keys(), sweep.methods),
+                    ("subject", self.subjects.keys(), sweep.subjects),
+                ):
+                    if missing := sorted(set(used) - known):
+                        raise ValueError(f"textures.{name} names the unknown {kind} {missing[0]!r}")
+        return self
+
+    @model_validator(mode="after")
     def _recovery_is_possible(self) -> Config:
         toy = self.texture_toy
         for sweep in (toy.reduced, toy.full):
@@ -155,6 +174,11 @@ class Config(Settings):
                     if missing:
                         raise ValueError(f"experiment {name} names the unknown {kind} {missing[0]!r}")
         return self
+
+    def textures_of(self, exhibit: str) -> TexturesSweep:
+        """The textures of an exhibit at the chosen number of replicates."""
+        chosen: TexturesSweep = getattr(self.textures[exhibit], self.replicates)
+        return chosen
 
     def recovery(self) -> RecoverySweep:
         """The runs of the toy experiment on a mesh at the chosen number of replicates."""

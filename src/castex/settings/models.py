@@ -125,8 +125,9 @@ class LowResolutionSettings(Settings):
 
     base_size: Annotated[int, Field(ge=8)] = 64
     """Side in pixels to which a render is reduced first: that of the base model."""
-    form: Literal["nearest", "bilinear"] = "nearest"
+    form: Literal["nearest", "bilinear", "centred"] = "nearest"
     """`nearest`: every n-th pixel, repeated, as the paper does. `bilinear`: reduced with antialiasing and
-    enlarged with aligned corners, as the diffusers library does."""
+    enlarged with aligned corners, as the diffusers library does, which stretches the picture by a low pixel.
+    `centred`: the same without the stretch, as the mini stage II is trained."""
     level: Annotated[int, Field(ge=0, le=999)] = 500
     """Timestep of the noise that is added, also given to the network; 500 in the paper, 250 in diffusers."""

@@ -35,9 +35,9 @@ which many steps pick one (and lose 3 dB where they know nothing)."""
 VARIANTS = ("seen", "held_out")
 FEWEST = 2
 """Fewer pictures than this leave no other one for the control."""
-FORMS: dict[str, tuple[Literal["nearest", "bilinear"], int]] = {
-    "seen": ("bilinear", 50),
-    "held_out": ("bilinear", 50),
+FORMS: dict[str, tuple[Literal["nearest", "centred"], int]] = {
+    "seen": ("centred", 50),
+    "held_out": ("centred", 50),
     "seen_as_distilled": ("nearest", 500),
 }
 """By variant: how pictures are reduced, and the level of the noise on them."""

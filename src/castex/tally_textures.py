@@ -1,0 +1,94 @@
+"""Tidy rows of textures: what a judge calls them, how far they drift, paired intervals between methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from castex.errors import IncompleteResults
+from castex.files import read_json
+
+CONFIDENCE = 0.95
+LATE = 2 / 3
+"""Where the last third of a run begins."""
+
+
+def place_of(path: Path) -> dict[str, Any]:
+    """Method, asset (the subject's name) and seed of a file under textures/{method}/{subject}/seed{seed}/."""
+    seed, subject, method = (path.parents[k].name for k in range(3))
+    return {"method": method, "asset": subject, "seed": int(seed.removeprefix("seed"))}
+
+
+def recognition_rows(path: Path) -> list[dict[str, Any]]:
+    """`recognised.json` of one texture: accuracies as the prompt has it, and those of the grey control."""
+    rows = read_json(path)["rows"]
+    return [
+        place_of(path) | {key: row[key] for key in ("variant", "metric", "value")}
+        for row in rows
+        if row["count"] > 0
+    ]
+
+
+def drift_rows(path: Path) -> list[dict[str, Any]]:
+    """`drift.json` of one texture: `drift` and `detail` at the end and after each snapshot.
+
+    `late_growth` is the part of the final drift that the last third of the steps added. Variants `start`,
+    `noise` and `same_material` have the `detail` of the controls.
+    """
+    record, place = read_json(path), place_of(path)
+    rows, last = record["rows"], record["rows"][-1]
+    if len(rows) < 3:
+        raise IncompleteResults(f"{path} has {len(rows)} steps; a curve needs a start, a snapshot and an end")
+    ours = {"drift": last["drift"], "detail": last["detail"], "late_growth": late_growth(rows)}
+    for row in rows[1:]:
+        ours |= {f"{name}_after_{row['step']:04d}": row[name] for name in ("drift", "detail")}
+    found = [place | {"variant": "ours", "metric": name, "value": value} for name, value in ours.items()]
+    controls = record["controls"].items()
+    return found + [place | {"variant": name, "metric": "detail", "value": value} for name, value in controls]
+
+
+def late_growth(rows: Sequence[dict[str, Any]]) -> float:
+    """(drift at the end - drift at two thirds) / drift at the end, between snapshots linearly."""
+    last = rows[-1]
+    if last["drift"] == 0:
+        return 0.0
+    when = LATE * last["step"]
+    after = next(k for k, row in enumerate(rows) if row["step"] >= when)
+    a, b = rows[after - 1], rows[after]
+    share = (when - a["step"]) / (b["step"] - a["step"])
+    then = a["drift"] + share * (b["drift"] - a["drift"])
+    return float((last["drift"] - then) / last["drift"])
+
+
+def paired_ratio_rows(
+    rows: Sequence[dict[str, Any]], metric: str, above: str, below: str
+) -> list[dict[str, Any]]:
+    """The geometric mean of `above` / `below` over assets and seeds, and its two-sided interval.
+
+    A t interval of the logarithms: `<metric>_ratio`, `<metric>_ratio_low`, `<metric>_ratio_high`.
+    IncompleteResults with fewer than two pairs, or where a method lacks one.
+    """
+    from scipy.stats import t
+
+    values = {
+        (row["method"], row["asset"], row["seed"]): row["value"]
+        for row in rows
+        if row["metric"] == metric and row["variant"] == "ours"
+    }
+    keys = sorted({key[1:] for key in values})
+    try:
+        logs = [math.log(values[above, *key] / values[below, *key]) for key in keys]
+    except KeyError as error:
+        raise IncompleteResults(
+            f"no {metric} of {error.args[0]}; run both methods on the same textures"
+        ) from error
+    if len(logs) < 2:
+        raise IncompleteResults(f"{len(logs)} pair of {above} and {below}; an interval needs two or more")
+    mean = sum(logs) / len(logs)
+    spread = math.sqrt(sum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
+    half = float(t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1)) * spread / math.sqrt(len(logs))
+    named = {"": mean, "_low": mean - half, "_high": mean + half}
+    common = {"method": f"{above}/{below}", "variant": "ours", "asset": "all", "seed": None}
+    return [common | {"metric": f"{metric}_ratio{k}", "value": math.exp(v)} for k, v in named.items()]
