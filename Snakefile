@@ -5,20 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
-configfile: "config/experiments/castex.yaml"
-configfile: "config/experiments/relighting.yaml"
-configfile: "config/experiments/samples.yaml"
-configfile: "config/experiments/sr_anchoring.yaml"
-configfile: "config/experiments/toy_reconstruction.yaml"
-configfile: "config/experiments/toy_sensitivity.yaml"
-configfile: "config/experiments/texture_toy.yaml"
-configfile: "config/experiments/training.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resolve.smk"
 include: "workflow/rules/fetch.smk"
@@ -40,6 +30,8 @@ include: "workflow/rules/exhibits/toy_sensitivity.smk"
 include: "workflow/rules/exhibits/relighting.smk"
 include: "workflow/rules/exhibits/texture_toy.smk"
 include: "workflow/rules/exhibits/sr_anchoring.smk"
+include: "workflow/rules/exhibits/recognition.smk"
+include: "workflow/rules/exhibits/teaser.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/exhibits/samples.smk"

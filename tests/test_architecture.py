@@ -62,7 +62,7 @@ HEAVY = {
     "objaverse": {"fetch"},
     "OpenEXR": {"panorama"},
     "PIL": {"film", "picture", "scene_file"},
-    "scipy": {"bake", "gather", "repair", "uv"},
+    "scipy": {"tally_textures", "bake", "gather", "repair", "uv"},
     "skimage": {"score", "picture", "training"},
     "snakemake": set(),
     "sentencepiece": {"prompt"},

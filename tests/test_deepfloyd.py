@@ -163,7 +163,7 @@ def test_the_two_forms_differ_where_there_is_detail(stream):
 
 
 def test_the_centred_form_keeps_places(stream):
-    """A horizontal ramp stays where it is; aligned corners stretch it from the middle, up to half a low pixel."""
+    """A ramp stays where it is; aligned corners stretch it from the middle, up to half a low pixel."""
     ramp = ((torch.arange(64) + 0.5) / 64).expand(1, 3, 64, 64)
     inner = slice(8, 56)
     centred, stretched = (

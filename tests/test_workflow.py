@@ -68,13 +68,14 @@ def test_a_mistake_in_the_configuration_stops_the_dry_run(root, argument, named)
 
 @pytest.mark.parametrize("scale", ["mini", "paper"])
 def test_command_line_and_snakefile_merge_alike(root, scale):
-    """`castex.config` reads the files that the Snakefile names, in order, and merges as Snakemake does."""
+    """`castex.config` reads the files that config.smk names, in order, and merges as Snakemake does."""
     from snakemake.common.configfile import load_configfile
     from snakemake.utils import update_config
 
     from castex.config import load_config, validated
 
-    files = re.findall(r'^configfile: "(.+)"$', (root / "Snakefile").read_text(), flags=re.MULTILINE)
+    named = (root / "workflow" / "rules" / "config.smk").read_text()
+    files = re.findall(r'^configfile: "(.+)"$', named, flags=re.MULTILINE)
     theirs: dict = {}
     for name in files + ([] if scale == "mini" else [f"config/{scale}.yaml"]):
         update_config(theirs, load_configfile(str(root / name)))

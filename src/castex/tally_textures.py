@@ -31,6 +31,20 @@ def recognition_rows(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+def mean_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mean over all assets and seeds of each method, variant and metric, as asset `all`."""
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        values.setdefault((row["method"], row["variant"], row["metric"]), []).append(row["value"])
+    return [
+        {
+            "method": method, "variant": variant, "metric": metric, "asset": "all", "seed": None,
+            "value": sum(found) / len(found),
+        }
+        for (method, variant, metric), found in values.items()
+    ]  # fmt: skip
+
+
 def drift_rows(path: Path) -> list[dict[str, Any]]:
     """`drift.json` of one texture: `drift` and `detail` at the end and after each snapshot.
 

@@ -99,3 +99,23 @@ rule drift:
         "OMP_NUM_THREADS={threads} python -m castex.cli.drift --mesh {input.mesh} --light {input.light}"
         " --base {input.base} --result {input.result} --dress {input.dress} --output {output.drift}"
         " --pictures {output.pictures} > {log} 2>&1"
+
+
+rule photograph:
+    """One view of a texture, for people."""
+    input:
+        mesh=rules.synthesise.input.mesh,
+        maps=rules.synthesise.output.maps,
+        light=rules.synthesise.input.light,
+    output:
+        picture="<results>/textures/{method}/{subject}/seed{seed}/photograph.png",
+    log:
+        "<logs>/photograph/{method}/{subject}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/photograph/{method}/{subject}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem="1500MB",
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.photograph --mesh {input.mesh} --maps {input.maps}"
+        " --light {input.light} --output {output.picture} > {log} 2>&1"

@@ -30,6 +30,7 @@ VERBS = {
     "fetch_ledger": "what was fetched, with unknown hashes counted",
     "make_meshes": "make the mini meshes",
     "synthesise": "one stage of texture synthesis: settings, mesh, model in, maps out",
+    "photograph": "views of a textured mesh side by side",
     "recognise": "what a judge calls a textured mesh, from cameras that no step has used",
     "drift": "how far an upsampling stage leaves its start, and what detail it finds (Figure 3)",
     "recover": "known texture maps from a perfect score at their renders, one arm of the toy in 3D",

@@ -5,7 +5,7 @@ label (Ho et al. 2022, conditioning augmentation), so that one model serves ever
 often, for the others say little about the picture. Half of the conditions are reduced and enlarged to the
 nearest pixel, as the paper's released code does in synthesis, the others reduced with antialiasing and
 enlarged bilinearly. They are not stretched to aligned corners, as diffusers does: a crop does not tell where
-it lies, so a shift that depends on the place could not be undone (it costs 0.8 dB before any network sees it).
+it lies, so a shift that depends on the place could not be undone (it alone costs 0.8 dB).
 """
 
 from __future__ import annotations
