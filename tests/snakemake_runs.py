@@ -11,6 +11,7 @@ EXHIBITS = [
     "claims",
     "cost",
     "ledger",
+    "pipeline",
     "recognition",
     "relighting",
     "samples",
@@ -21,7 +22,7 @@ EXHIBITS = [
     "toy_sensitivity",
 ]
 # Outside `all`, because they need models that are not shipped yet.
-WAITING = {"recognition", "samples", "sr_anchoring", "teaser"}
+WAITING = {"pipeline", "recognition", "samples", "sr_anchoring", "teaser"}
 
 
 def snakemake(folder, *arguments, check=True, **kwargs):

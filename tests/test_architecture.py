@@ -46,7 +46,7 @@ TIERS = [
     {"cascade", "export", "optimise", "prepare", "render"},
     {"inspection", "photograph", "reconstruct"},
     {"synthesise"},
-    {"recover"},
+    {"dissect", "recover"},
     {"tally", "tally_textures"},
     {"claims", "training"},
     {"recognise", "record"},

@@ -226,19 +226,20 @@ def test_the_loss_is_weighted_by_min_snr():
     assert drawn.min() < 10 and drawn.max() >= 990 and (drawn // 10).unique().numel() == 100
 
 
-def test_the_truncated_loss_counts_errors_of_the_picture_under_noise():
-    """In terms of x0_hat: as much as at SNR = 1 where there is more noise, until the bound on eps_hat's."""
-    noising, schedule = Noising(squared_cosine(), CPU, truncated=True), squared_cosine()
-    plain = Noising(squared_cosine(), CPU)
-    for t in (5, 300, 600, 750, 990):
+def test_beside_a_condition_signal_to_noise_ratios_add():
+    """In terms of x0_hat an error counts min(SNR_t + SNR_level, 5); the weight of eps_hat is bounded."""
+    noising, schedule = Noising(squared_cosine(), CPU), squared_cosine()
+
+    def snr(t):
         signal, noise = schedule.coefficients(t)
-        snr = signal**2 / noise**2
-        of_picture = float(noising.weight[t]) * snr
-        if t <= 500:
-            assert noising.weight[t] == plain.weight[t]
-        else:
-            assert of_picture == pytest.approx(min(1, 10 * snr), rel=1e-4)
-    assert torch.isfinite(noising.weight).all() and noising.weight.max() == 10
+        return signal**2 / noise**2
+
+    for t, level in ((5, 5), (300, 990), (600, 50), (600, 500), (750, 990), (990, 50)):
+        (weight,) = noising.weight_beside(torch.tensor([t]), torch.tensor([level])).tolist()
+        assert weight == pytest.approx(min(min(snr(t) + snr(level), 5) / snr(t), 10), rel=1e-4)
+    every = torch.arange(1000)
+    nothing_known = noising.weight_beside(every, torch.full((1000,), 999))
+    torch.testing.assert_close(nothing_known[:900], noising.weight[:900], rtol=0.01, atol=0)
 
 
 def test_low_levels_of_noise_come_more_often():

@@ -119,3 +119,31 @@ rule photograph:
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.photograph --mesh {input.mesh} --maps {input.maps}"
         " --light {input.light} --output {output.picture} > {log} 2>&1"
+
+
+rule dissect:
+    """One step of a finished stage, opened up: every picture between the maps and the gradient."""
+    input:
+        result=rules.synthesise.output.result,
+        maps=rules.synthesise.output.maps,
+        mesh=rules.synthesise.input.mesh,
+        light=rules.synthesise.input.light,
+        embeddings=rules.synthesise.input.embeddings,
+        model=rules.synthesise.input.model,
+        base=rules.synthesise.input.base,
+    output:
+        pictures="<results>/textures/{method}/{subject}/seed{seed}/dissected.safetensors",
+    log:
+        "<logs>/dissect/{method}/{subject}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/dissect/{method}/{subject}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem=lambda wildcards: "24GB" if method_on_gpu(wildcards.method) else "2GB",
+        gpu=lambda wildcards: int(method_on_gpu(wildcards.method)),
+    params:
+        base=lambda wildcards, input: f"--base {input.base}" if input.base else "",
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.dissect --result {input.result} --mesh {input.mesh}"
+        " --light {input.light} --embeddings {input.embeddings} --model {input.model} {params.base}"
+        " --output {output.pictures} > {log} 2>&1"

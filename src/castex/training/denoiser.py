@@ -4,9 +4,9 @@ Hang et al. 2023: an error at timestep t counts min(SNR_t, 5) / SNR_t, SNR_t = a
 so that the easy steps with little noise do not drown the ones that decide what a picture shows.
 
 Seen as an error of x0_hat, that counts min(SNR_t, 5): hardly anything where noise prevails, where a prompt
-alone cannot tell the picture anyway. A super-resolution model can, and has to: a colour that is wrong at
-first stays wrong. For it an error of x0_hat counts at least as much as at SNR = 1 (Salimans & Ho 2022,
-truncated SNR), within a bound.
+alone cannot tell the picture anyway. A super-resolution model sees a second noisy picture; signal-to-noise
+ratios of independent observations add, so for it an error counts min(SNR_t + SNR_level, 5), within a bound.
+Without that it neglects what only the condition can tell, and a colour that is wrong at first stays wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from castex.schedule import NoiseSchedule
 
 GAMMA = 5.0
 HEAVIEST = 10.0
-"""Bounds the weight of the truncated form, which without it has no end where no signal is left."""
+"""Bounds the weight beside a condition, which without it has no end where x_t has no signal left."""
 UNCONDITIONAL = 0.1
 """Share of captions that are replaced by the empty one."""
 
@@ -28,13 +28,13 @@ UNCONDITIONAL = 0.1
 class Noising:
     """A schedule on one device, and the draws of a batch."""
 
-    def __init__(self, schedule: NoiseSchedule, device: torch.device, *, truncated: bool = False) -> None:
-        """`truncated`: errors of x0_hat count as at SNR = 1 where there is more noise than that."""
+    def __init__(self, schedule: NoiseSchedule, device: torch.device) -> None:
         alpha_bar = schedule.alpha_bar.double()
         self.signal = alpha_bar.sqrt().float().to(device)
         self.noise = (1 - alpha_bar).sqrt().float().to(device)
         snr = alpha_bar / (1 - alpha_bar)
-        weight = (snr.clamp(1.0 if truncated else 0.0, GAMMA) / snr).clamp(max=HEAVIEST)
+        weight = snr.clamp(max=GAMMA) / snr
+        self.snr = snr.float().to(device)
         self.weight = weight.float().to(device)
         self._share = weight.cumsum(0) / weight.sum()
         self.device = device
@@ -58,6 +58,11 @@ class Noising:
     def noised(self, x: Sample, eps: Sample, t: Int[Tensor, "batch"]) -> Sample:
         """x_t with a timestep per picture."""
         return self.signal[t, None, None, None] * x + self.noise[t, None, None, None] * eps
+
+    def weight_beside(self, t: Int[Tensor, "batch"], level: Int[Tensor, "batch"]) -> Float[Tensor, " batch"]:
+        """What an error of eps_hat counts where a picture noised to `level` is seen beside x_t."""
+        known = (self.snr[t] + self.snr[level]).clamp(max=GAMMA)
+        return (known / self.snr[t]).clamp(max=HEAVIEST)
 
     def loss(self, eps_hat: Sample, eps: Sample, t: Int[Tensor, "batch"]) -> Float[Tensor, ""]:
         """The weighted mean squared error of the predicted noise, for uniform timesteps."""

@@ -24,7 +24,7 @@ from castex.settings.models import LowResolutionSettings
 from castex.settings.training import TrainUpsamplerSettings
 from castex.training.cascade_file import save_upsampler
 from castex.training.corpus_data import Pictures
-from castex.training.denoiser import Noising, as_samples, flipped, normal, with_empty
+from castex.training.denoiser import Noising, as_samples, errors, flipped, normal, with_empty
 from castex.training.networks import new_unet
 from castex.training.t5 import TextInput, embedded
 
@@ -51,7 +51,7 @@ class UpsamplerRecipe:
         self._tokenizer, self._encoder = text
         self._encoder.requires_grad_(False).to(self._device)  # type: ignore[arg-type]
         self._text = TextInput(self._tokenizer)
-        self._noising = Noising(squared_cosine(), self._device, truncated=True)
+        self._noising = Noising(squared_cosine(), self._device)
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The UNet alone: the text encoder is frozen."""
@@ -72,7 +72,7 @@ class UpsamplerRecipe:
         noised = [self._noising.noised(x, eps, t), self._noising.noised(condition, blur, level)]
         noisy = torch.cat(noised, dim=1)
         eps_hat = self.unet(noisy, t, states, class_labels=level).sample[:, :3]
-        return self._noising.loss(eps_hat, eps, t)
+        return (self._noising.weight_beside(t, level) * errors(eps_hat, eps)).mean()
 
     def _cropped(self, x: Batch, condition: Batch, stream: torch.Generator) -> tuple[Tensor, Tensor]:
         """The same random square of every picture and its condition, aligned to the condition's pixels."""
