@@ -51,6 +51,7 @@ TIERS = [
     {"claims", "training"},
     {"recognise", "record"},
     {"anchoring"},
+    {"appraise"},
     {"cli"},
 ]
 # Each of these libraries is imported in one place (training builds new networks of the same classes).

@@ -223,9 +223,13 @@ def recovered_files(pattern):
 
 
 def embedded_subjects(method):
-    """The prompts of all subjects as the text encoder of a method's model has them."""
+    """The prompts of all subjects as the text encoder of a method's model has them.
+
+    Its age does not matter: a texture that needs another prompt has another parameter, one that needs another
+    encoder another lock file, and a new subject leaves the textures of all others alone.
+    """
     model = settings.variants[method].model
-    return f"<results>/embeddings/{settings.models[model].text or model}/subjects.safetensors"
+    return ancient(f"<results>/embeddings/{settings.models[model].text or model}/subjects.safetensors")
 
 
 def maps_to_begin_with(method, subject, seed):

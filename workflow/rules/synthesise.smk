@@ -37,6 +37,8 @@ rule synthesise:
         "<logs>/synthesise/{method}/{subject}/seed{seed}.log",
     benchmark:
         "<benchmarks>/synthesise/{method}/{subject}/seed{seed}.tsv"
+    group:
+        "asset"
     threads: 1
     resources:
         mem=lambda wildcards: "24GB" if method_on_gpu(wildcards.method) else "2GB",
@@ -65,6 +67,8 @@ rule recognise:
         "<logs>/recognise/{method}/{subject}/seed{seed}.log",
     benchmark:
         "<benchmarks>/recognise/{method}/{subject}/seed{seed}.tsv"
+    group:
+        "asset"
     threads: 1
     resources:
         mem="1500MB",
@@ -92,6 +96,8 @@ rule drift:
         "<logs>/drift/{method}/{subject}/seed{seed}.log",
     benchmark:
         "<benchmarks>/drift/{method}/{subject}/seed{seed}.tsv"
+    group:
+        "asset"
     threads: 1
     resources:
         mem="1500MB",
@@ -113,6 +119,8 @@ rule photograph:
         "<logs>/photograph/{method}/{subject}/seed{seed}.log",
     benchmark:
         "<benchmarks>/photograph/{method}/{subject}/seed{seed}.tsv"
+    group:
+        "asset"
     threads: 1
     resources:
         mem="1500MB",
@@ -137,6 +145,8 @@ rule dissect:
         "<logs>/dissect/{method}/{subject}/seed{seed}.log",
     benchmark:
         "<benchmarks>/dissect/{method}/{subject}/seed{seed}.tsv"
+    group:
+        "asset"
     threads: 1
     resources:
         mem=lambda wildcards: "24GB" if method_on_gpu(wildcards.method) else "2GB",
@@ -147,3 +157,30 @@ rule dissect:
         "OMP_NUM_THREADS={threads} python -m castex.cli.dissect --result {input.result} --mesh {input.mesh}"
         " --light {input.light} --embeddings {input.embeddings} --model {input.model} {params.base}"
         " --output {output.pictures} > {log} 2>&1"
+
+
+rule appraise:
+    """Numbers on a texture: likeness to prompt and material, seams, light baked into the albedo."""
+    input:
+        mesh=rules.synthesise.input.mesh,
+        maps=rules.synthesise.output.maps,
+        light=rules.synthesise.input.light,
+        dress=lambda wildcards: settings_of_dress(wildcards.subject),
+        judge="<results>/lock/clip.json",
+    output:
+        result="<results>/textures/{method}/{subject}/seed{seed}/appraised.json",
+    log:
+        "<logs>/appraise/{method}/{subject}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/appraise/{method}/{subject}/seed{seed}.tsv"
+    group:
+        "asset"
+    threads: 1
+    resources:
+        mem="1500MB",
+    params:
+        prompt=lambda wildcards: settings.subjects[wildcards.subject].prompt,
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.appraise --mesh {input.mesh} --maps {input.maps}"
+        " --light {input.light} --judge {input.judge} --dress {input.dress} --prompt {params.prompt:q}"
+        " --output {output.result} > {log} 2>&1"

@@ -32,6 +32,7 @@ VERBS = {
     "synthesise": "one stage of texture synthesis: settings, mesh, model in, maps out",
     "photograph": "views of a textured mesh side by side",
     "recognise": "what a judge calls a textured mesh, from cameras that no step has used",
+    "appraise": "numbers on a texture: likeness, seams, baked light",
     "dissect": "the pictures of one step of a finished stage (Figure 1)",
     "drift": "how far an upsampling stage leaves its start, and what detail it finds (Figure 3)",
     "recover": "known texture maps from a perfect score at their renders, one arm of the toy in 3D",
