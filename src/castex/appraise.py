@@ -74,10 +74,10 @@ def shared_edges(mesh: Mesh) -> tuple[Edges, Edges, Float[Tensor, "edges 2 2"]]:
 
 
 def _pairs(key: Int[Tensor, " halves"]) -> Int[Tensor, " edges"]:
-    """Where in sorted keys a key stands that is there exactly twice, and joins two different places."""
-    values, counts = torch.unique_consecutive(key, return_counts=True)
-    start = counts.cumsum(0) - counts
-    return start[(counts == 2) & (values >= 0)]
+    """Where in sorted keys those begin that are there exactly twice."""
+    _, counts = torch.unique_consecutive(key, return_counts=True)
+    start: Tensor = counts.cumsum(0) - counts
+    return start[counts == 2]
 
 
 def _beside(edge: Edges, centre: Float[Tensor, "edges 2"], inset: float) -> Float[Tensor, "edges places 2"]:
@@ -86,7 +86,8 @@ def _beside(edge: Edges, centre: Float[Tensor, "edges 2"], inset: float) -> Floa
     on = edge[:, :1] * (1 - share) + edge[:, 1:] * share
     away = centre[:, None] - on
     length = away.norm(dim=2, keepdim=True).clamp_min(1e-12)
-    return on + away * (inset / length).clamp_max(0.5)
+    moved: Tensor = on + away * (inset / length).clamp_max(0.5)
+    return moved
 
 
 def lookup(albedo: Albedo, uv: Float[Tensor, "rows places 2"]) -> Float[Tensor, "rows places 3"]:

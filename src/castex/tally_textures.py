@@ -31,6 +31,22 @@ def recognition_rows(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+def appraisal_rows(path: Path) -> list[dict[str, Any]]:
+    """`appraised.json` of one texture: its numbers and those of its controls.
+
+    `seam_excess` is what the albedo differs across seams beyond what it differs across other edges.
+    """
+    rows = list[dict[str, Any]]()
+    for variant, scores in read_json(path)["scores"].items():
+        numbers = {name: scores[name] for name in ("clip_score", "feature_distance", "baked_light")}
+        numbers["seam_excess"] = scores["seam_energy"] - scores["edge_energy"]
+        rows += [
+            place_of(path) | {"variant": variant, "metric": name, "value": value}
+            for name, value in numbers.items()
+        ]
+    return rows
+
+
 def mean_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The mean over all assets and seeds of each method, variant and metric, as asset `all`."""
     values: dict[tuple[str, str, str], list[float]] = {}
