@@ -15,7 +15,7 @@ from castex.cli._entry import logged
 from castex.errors import InputError
 from castex.files import read_json
 from castex.tally import tidy, write_table
-from castex.tally_textures import drift_rows, paired_ratio_rows, place_of, recognition_rows
+from castex.tally_textures import drift_rows, paired_ratio_rows, place_of, recognition_rows, theory_rows
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -26,7 +26,9 @@ SHOWN = 4
 """Pictures of a row between the start and the material."""
 
 
-def load(drifts: Sequence[Path], recognised: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
+def load(
+    drifts: Sequence[Path], recognised: Sequence[Path], theory: Path
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Tidy rows, paired intervals among them, and what the figure shows: curves, pictures, controls.
 
     InputError unless both arms are there.
@@ -38,9 +40,11 @@ def load(drifts: Sequence[Path], recognised: Sequence[Path]) -> tuple[pd.DataFra
     rows += [row for path in recognised for row in recognition_rows(path)]
     rows += paired_ratio_rows(rows, "drift", "unanchored", "anchored")
     rows += paired_ratio_rows(rows, "detail", "unanchored", "anchored")
+    rows += theory_rows(theory)
     records = [read_json(path) for path in drifts]
     first = places[0]["asset"], places[0]["seed"]
     return tidy(rows), {
+        "theory": read_json(theory)["covered"],
         "curves": {arm: curves(records, places, arm) for arm in ARMS},
         "controls": pd.DataFrame([record["controls"] for record in records]).mean().to_dict(),
         "pictures": {
@@ -74,7 +78,8 @@ def draw(scores: pd.DataFrame, shown: Mapping[str, Any]) -> Figure:
             title = "the material" if name == "truth" else f"step {int(name.removeprefix('step_'))}"
             _show(cells[row][column], pictures[name], title if row == 0 else "")
         cells[row][0].set_ylabel(label, fontsize=7)
-    drift, detail = below.subplots(1, 2)
+    drift, detail, closed = below.subplots(1, 3)
+    _closed_form(closed, shown["theory"])
     for arm in ARMS:
         _band(drift, shown["curves"][arm], "drift", arm)
         _band(detail, shown["curves"][arm], "detail", arm)
@@ -91,6 +96,17 @@ def draw(scores: pd.DataFrame, shown: Mapping[str, Any]) -> Figure:
     detail.set(xlabel="step", ylabel="distance of fine detail [dB]", ylim=(0, None))
     detail.legend(fontsize=6.5)
     return figure
+
+
+def _closed_form(axes: Axes, theory: Mapping[str, Any]) -> None:
+    """Lines: derived. Dots: the mean of runs, now and then."""
+    for arm, found in theory.items():
+        axes.plot(found["derived"], color=COLOURS[arm], label=arm)
+        mean = np.mean(found["runs"], axis=0)
+        steps = np.linspace(0, len(mean) - 1, 12).round().astype(int)
+        axes.plot(steps, mean[steps], ".", color=COLOURS[arm], markersize=3)
+    axes.set(xlabel="step", ylabel="way to the prior's mean", ylim=(0, None))
+    axes.set_title("closed form: derived, and runs", fontsize=7)
 
 
 def ratio(scores: pd.DataFrame, metric: str) -> float:
@@ -123,6 +139,7 @@ if __name__ == "__main__":
         table, seen = load(
             [Path(path) for path in snakemake.input.drifts],
             [Path(path) for path in snakemake.input.recognised],
+            Path(snakemake.input.theory),
         )
         save(draw(table, seen), [snakemake.output.pdf, snakemake.output.png])
         write_table(Path(snakemake.output.csv), table)

@@ -43,7 +43,7 @@ TIERS = [
         "gather",
         "sample",
     },
-    {"cascade", "export", "optimise", "prepare", "render"},
+    {"anchoring_theory", "cascade", "export", "optimise", "prepare", "render"},
     {"inspection", "photograph", "reconstruct"},
     {"synthesise"},
     {"dissect", "recover"},

@@ -14,7 +14,7 @@ import sr_anchoring
 from _save import save
 from castex.errors import IncompleteResults, InputError
 from castex.tally import tidy
-from castex.tally_textures import drift_rows, late_growth, paired_ratio_rows, recognition_rows
+from castex.tally_textures import drift_rows, late_growth, paired_ratio_rows, recognition_rows, theory_rows
 
 STEPS = (0, 10, 40, 60, 90)
 
@@ -84,8 +84,22 @@ def test_paired_ratios_have_an_interval(runs):
         paired_ratio_rows(lone, "drift", "unanchored", "anchored")
 
 
-def test_the_figure_draws_itself(runs, tmp_path):
-    table, shown = sr_anchoring.load(files(runs, "drift.json"), files(runs, "recognised.json"))
+@pytest.fixture
+def theory(tmp_path):
+    path = tmp_path / "theory.json"
+    arm = {"derived": [0.0, 0.1, 0.2], "runs": [[0.0, 0.1, 0.3], [0.0, 0.1, 0.2]]}
+    path.write_text(json.dumps({"covered": {"anchored": arm, "unanchored": arm}}))
+    return path
+
+
+def test_theory_is_compared_with_the_mean_of_its_runs(theory):
+    rows = {(row["method"], row["metric"]): row["value"] for row in theory_rows(theory)}
+    assert rows["theory-anchored", "theory_misses_by"] == pytest.approx(0.05)
+    assert rows["theory-unanchored", "runs_covered"] == pytest.approx(0.25)
+
+
+def test_the_figure_draws_itself(runs, theory, tmp_path):
+    table, shown = sr_anchoring.load(files(runs, "drift.json"), files(runs, "recognised.json"), theory)
     assert tidy(table.to_dict("records")).equals(table)
     assert set(shown["pictures"]) == {"anchored", "unanchored"}
     figure = sr_anchoring.draw(table, shown)
@@ -94,7 +108,7 @@ def test_the_figure_draws_itself(runs, tmp_path):
     with Pillow.open(tmp_path / "a.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 5
     with pytest.raises(InputError, match="the figure compares the methods"):
-        sr_anchoring.load(files(runs[:3], "drift.json"), [])
+        sr_anchoring.load(files(runs[:3], "drift.json"), [], theory)
 
 
 def test_a_curve_needs_a_snapshot(runs):

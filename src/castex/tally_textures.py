@@ -47,6 +47,21 @@ def appraisal_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def theory_rows(path: Path) -> list[dict[str, Any]]:
+    """`anchoring_theory.json`: the way that each arm has covered, and how far runs are off at most."""
+    rows = list[dict[str, Any]]()
+    for source, found in read_json(path)["covered"].items():
+        mean = [sum(values) / len(values) for values in zip(*found["runs"], strict=True)]
+        numbers = {
+            "theory_covered": found["derived"][-1],
+            "runs_covered": mean[-1],
+            "theory_misses_by": max(abs(a - b) for a, b in zip(mean, found["derived"], strict=True)),
+        }
+        common = {"method": f"theory-{source}", "variant": "ours", "asset": "normal-pictures", "seed": None}
+        rows += [common | {"metric": name, "value": value} for name, value in numbers.items()]
+    return rows
+
+
 def mean_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The mean over all assets and seeds of each method, variant and metric, as asset `all`."""
     values: dict[tuple[str, str, str], list[float]] = {}

@@ -44,3 +44,21 @@ rule recover:
         "OMP_NUM_THREADS={threads} python -m castex.cli.recover --settings {input.settings} --mesh {input.mesh}"
         " --light {input.light} --known {input.known} {params.vae} --arm {wildcards.arm}"
         " --asset {wildcards.dress} --seed {wildcards.seed} --output {params.folder} > {log} 2>&1"
+
+
+rule anchoring_theory:
+    """Anchored and unanchored upsampling of normal pictures: derived, and run."""
+    input:
+        settings=rules.resolve_anchoring_theory.output.settings,
+    output:
+        result="<results>/anchoring_theory.json",
+    log:
+        "<logs>/anchoring_theory.log",
+    benchmark:
+        "<benchmarks>/anchoring_theory.tsv"
+    threads: 1
+    resources:
+        mem="500MB",
+    shell:
+        "OMP_NUM_THREADS={threads} python -m castex.cli.anchoring_theory --settings {input.settings}"
+        " --output {output.result} > {log} 2>&1"

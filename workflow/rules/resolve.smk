@@ -76,6 +76,21 @@ rule resolve_light:
         "../scripts/resolve.py"
 
 
+rule resolve_anchoring_theory:
+    """Figure 3 in closed form."""
+    output:
+        settings="<results>/settings/anchoring_theory.json",
+    log:
+        "<logs>/resolve_anchoring_theory.log",
+    benchmark:
+        "<benchmarks>/resolve_anchoring_theory.tsv"
+    localrule: True
+    params:
+        settings=settings.anchoring_theory.model_dump(mode="json"),
+    script:
+        "../scripts/resolve.py"
+
+
 rule resolve_dress:
     """What one asset wears."""
     output:

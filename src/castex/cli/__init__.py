@@ -35,6 +35,7 @@ VERBS = {
     "appraise": "numbers on a texture: likeness, seams, baked light",
     "dissect": "the pictures of one step of a finished stage (Figure 1)",
     "drift": "how far an upsampling stage leaves its start, and what detail it finds (Figure 3)",
+    "anchoring_theory": "anchored and unanchored upsampling in closed form, derived and run",
     "recover": "known texture maps from a perfect score at their renders, one arm of the toy in 3D",
     "dress": "a prepared mesh in a procedural material",
     "relight": "a dressed mesh under several lights",

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from castex.settings.anchoring import AnchoringTheorySettings
 from castex.settings.assets import (
     AssetsSettings,
     DownloadSettings,
@@ -76,6 +77,8 @@ class Config(Settings):
     """Objects with their prompts, by name."""
     textures: dict[Name, TexturesSettings] = Field(default={})
     """Exhibits made of textures, by name: which methods on which subjects."""
+    anchoring_theory: AnchoringTheorySettings = AnchoringTheorySettings()
+    """Figure 3 in closed form."""
     recover: dict[Name, StageSettings]
     """Arms of the toy experiment on a mesh, by name; of kind `base` (pixels) or `latent`."""
     texture_toy: TextureToySettings

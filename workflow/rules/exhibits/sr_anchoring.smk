@@ -4,6 +4,7 @@ rule sr_anchoring:
         drifts=textures_of("sr_anchoring", rules.drift.output.drift),
         pictures=textures_of("sr_anchoring", rules.drift.output.pictures),
         recognised=textures_of("sr_anchoring", rules.recognise.output.result),
+        theory=rules.anchoring_theory.output.result,
         code=["figures/sr_anchoring.py", "src/castex/tally.py", "src/castex/tally_textures.py"],
         save="figures/_save.py",
         style="figures/castex.mplstyle",
