@@ -89,12 +89,16 @@ def draw(scores: pd.DataFrame, shown: Mapping[str, Any]) -> Figure:
         f"drift: ratio {ratio(scores, 'drift_ratio'):.2f} (95 %: {low:.2f} to {high:.2f})", fontsize=7
     )
     drift.legend(fontsize=6.5)
-    detail.axhline(shown["controls"]["noise"], color="0.4", linestyle=":", label="white noise, same energy")
-    detail.axhline(
-        shown["controls"]["same_material"], color="0.4", linestyle="--", label="the material itself"
-    )
+    known = shown["controls"]
+    controls = [
+        detail.axhline(known["noise"], color="0.4", linestyle=":", label="noise of the same energy"),
+        detail.axhline(known["same_material"], color="0.4", linestyle="--", label="the material"),
+    ]
     detail.set(xlabel="step", ylabel="distance of fine detail [dB]", ylim=(0, None))
-    detail.legend(fontsize=6.5)
+    detail.legend(
+        handles=controls, fontsize=6, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 0.98),
+        columnspacing=1, handlelength=1.6,
+    )  # fmt: skip
     return figure
 
 
