@@ -83,11 +83,10 @@ def draw(scores: pd.DataFrame, shown: Mapping[str, Any]) -> Figure:
     for arm in ARMS:
         _band(drift, shown["curves"][arm], "drift", arm)
         _band(detail, shown["curves"][arm], "detail", arm)
-    low, high = (ratio(scores, f"drift_ratio_{end}") for end in ("low", "high"))
+    mean, low, high = (ratio(scores, f"drift_ratio{end}") for end in ("", "_low", "_high"))
     drift.set(xlabel="step", ylabel="distance from the stage-I render", ylim=(0, None))
-    drift.set_title(
-        f"drift: ratio {ratio(scores, 'drift_ratio'):.2f} (95 %: {low:.2f} to {high:.2f})", fontsize=7
-    )
+    title = f"unanchored / anchored: {mean:.2f} (95 %: {low:.2f} to {high:.2f})"
+    drift.set_title(title, fontsize=7)
     drift.legend(fontsize=6.5)
     known = shown["controls"]
     controls = [

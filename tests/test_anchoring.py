@@ -49,7 +49,7 @@ def test_detail_is_the_spectrum_and_not_its_phase():
     slow = F.interpolate(torch.rand(2, 3, 3, 3), SIZE, mode="bicubic") * 0.1
     assert detail_distance(known + slow, known, BASE) < 2
     assert high_spectrum(torch.zeros(1, 3, SIZE, SIZE), BASE).isfinite().all()
-    with pytest.raises(InputError, match="no detail beyond 64 px"):
+    with pytest.raises(InputError, match="too little detail beyond 64 px"):
         high_spectrum(known, 64)
 
 

@@ -58,3 +58,16 @@ def test_the_verb_writes_both_and_repeats_itself(tmp_path):
     found = json.loads((tmp_path / "a.json").read_text())
     assert set(found["covered"]) == set(SOURCES) and 0 < found["trust"] < 1
     assert found["covered"]["anchored"]["derived"] == derived(settings, "anchored")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"size": 33}, "no multiple of factor=4"),
+        ({"distil": {"form": "eps"}}, "the derivation is for"),
+        ({"distil": {"form": "x0"}}, "the derivation is for"),
+    ],
+)
+def test_what_the_formula_does_not_cover_is_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        AnchoringTheorySettings(**values)

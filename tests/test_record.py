@@ -119,6 +119,7 @@ def test_maps_that_differ_are_said(made, tmp_path, capsys):
     ("change", "words"),
     [
         (lambda r: r.pop("stages"), "does not say how it was made"),
+        (lambda r: r.update(stages=5), "does not say how it was made"),
         (lambda r: r.update(scale="../../secret"), "scale"),
         (lambda r: r.update(threads=10**9), "threads"),
         (lambda r: r["mesh"].update(sha256="no hash"), "sha256"),
@@ -155,3 +156,49 @@ def test_what_differs_is_named(made):
     assert isinstance(other, Record)
     now = dict(record.versions) | {"torch": "9.9"}
     assert changed_versions(record, now) == [f"torch {torch.__version__}, here 9.9"]
+
+
+def test_nothing_of_a_record_is_obeyed_by_the_terminal(made, tmp_path, capsys):
+    record = json.loads((made[0] / "out" / "provenance.json").read_text())
+    record["prompt"] = "a red\x1b]0;title\x07 vase\nagain      harm"
+    record["mesh"]["attribution"]["author"] = "somebody\x1b[2J"
+    path = tmp_path / "my file.json"
+    path.write_text(json.dumps(record))
+    assert main(["explain", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and "\x07" not in said and "vase?again" in said
+    assert f"castex reproduce '{path}'" in said
+    path.write_text(json.dumps(record).replace("a red", "\\ud800"))
+    assert main(["explain", str(path)]) == 0
+    path.write_text("[" * 10**5)
+    assert main(["explain", str(path)]) == 2
+
+
+def test_a_finished_folder_is_not_compared_without_being_made(made, tmp_path, capsys):
+    folder, models = made
+    glb = str(folder / "out" / "textured.glb")
+    copy = shutil.copytree(folder / "out", tmp_path / "copy")
+    assert main(["reproduce", glb, *models, "--output", str(copy)]) == 2
+    assert "holds an earlier result" in capsys.readouterr().err
+    # Stages that other versions finished do not count either.
+    (copy / "provenance.json").unlink()
+    result = copy / "stages" / "base" / "result.json"
+    record = json.loads(result.read_text())
+    record["versions"]["torch"] = "1.0.0"
+    result.write_text(json.dumps(record))
+    assert main(["reproduce", glb, *models, "--output", str(copy)]) == 2
+    assert "holds an earlier result" in capsys.readouterr().err
+
+
+def test_other_beginnings_are_named_before_anything_runs(made, tmp_path, capsys):
+    folder, models = made
+    (tmp_path / "made").mkdir()
+    shutil.copytree(folder / "out" / "stages", tmp_path / "made" / "stages")
+    record = json.loads((folder / "out" / "provenance.json").read_text())
+    record["stages"]["base"]["identity"]["light_sha256"] = "0" * 64
+    record["stages"]["base"]["identity"]["embeddings"] = "others"
+    altered = tmp_path / "made" / "provenance.json"
+    altered.write_text(json.dumps(record))
+    assert main(["reproduce", str(altered), *models]) == 2
+    assert "than the record names: the light, the embedded prompt" in capsys.readouterr().err
+    assert not list(tmp_path.glob("made_again/stages/*/maps.safetensors"))

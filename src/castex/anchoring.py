@@ -56,12 +56,14 @@ def drift(now: Image, first: Image, base: int) -> float:
 def high_spectrum(images: Image, base: int) -> Float[Tensor, " bands"]:
     """log10 of the mean power of luminance in bands of equal ratio, from `base` / 2 waves per side upwards.
 
-    InputError for pictures that are no larger than `base`: there is nothing beyond.
+    InputError for pictures smaller than twice `base`: there is hardly anything beyond.
     """
     side = images.shape[-1]
-    if side <= base:
-        raise InputError(f"pictures of {side} px have no detail beyond {base} px; render them larger")
-    grey = (images.double() * torch.tensor(LUMINANCE, dtype=torch.float64)[:, None, None]).sum(1)
+    if side < 2 * base:
+        raise InputError(
+            f"pictures of {side} px have too little detail beyond {base} px; render {2 * base} px"
+        )
+    grey = (images.cpu().double() * torch.tensor(LUMINANCE, dtype=torch.float64)[:, None, None]).sum(1)
     window = torch.hann_window(side, periodic=False, dtype=torch.float64)
     power = torch.fft.fft2(grey * window[:, None] * window).abs().square().mean(0) / side**2
     waves = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64)

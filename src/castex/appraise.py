@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from castex.anchoring import LUMINANCE
+from castex.bake import dilated
 from castex.judge import Judge
 from castex.light import EnvironmentLight
 from castex.maps import TextureMaps, linear_to_srgb
@@ -39,9 +40,13 @@ def feature_distance(judge: Judge, images: Image, truth: Image) -> float:
 def seam_energy(mesh: Mesh, albedo: Albedo) -> tuple[float, float]:
     """Mean absolute difference of the albedo on two sides of an edge: across seams, and across all others.
 
-    Both sides are looked up a texel and a half away from the edge. Seams are edges whose triangles have
-    different texture coordinates there. 0 for a kind of edge that the mesh does not have.
+    Both sides are looked up at most a texel and a half from the edge, towards the middle of the triangle and
+    at most halfway; texels outside the islands count as the nearest one inside. Seams are edges whose
+    triangles have different texture coordinates there. 0 for a kind of edge that the mesh does not have. On a
+    mesh of small triangles the two differ for a seamless texture too: compare with one of the same material.
     """
+    covered = texel_points(mesh, albedo.shape[0]).filled.numpy()
+    albedo = torch.from_numpy(dilated(albedo.cpu().numpy(), covered))
     left, right, inner = shared_edges(mesh)
     seam = (left - right).abs().amax((1, 2)) > SAME_UV
     inset = INSET_TEXELS / albedo.shape[0]
@@ -105,7 +110,7 @@ def baked_light(mesh: Mesh, albedo: Albedo) -> float:
     The share of variance that the nine spherical harmonics up to order 2 fit: what diffuse light from far
     away can do (Ramamoorthi & Hanrahan 2001). Little of a clean texture is explained so.
     """
-    points = texel_points(mesh, albedo.shape[0])
+    points, albedo = texel_points(mesh, albedo.shape[0]), albedo.cpu()
     grey = (albedo[points.filled] @ torch.tensor(LUMINANCE)).double()
     x, y, z = points.normal.double().unbind(1)
     ones = torch.ones_like(x)

@@ -33,7 +33,7 @@ def dissected(
     `albedo`, `roughness`, `metallic`, `normal`: the maps. `render`: at its own size. `sample`: what the model
     is shown of it. `noisy`: x_t. `predicted`: x0_hat, clamped. `gradient`: what would be added to the render,
     scaled so that 0.5 is nothing and the largest values, but for a hundredth, reach 0 or 1. An upsampler adds
-    `anchor`, the render of the maps it began with, and `condition`, what it is shown of that. Linear colours
+    `anchor`, the render that it is to keep to, and `condition`, what it is shown of that. Linear colours
     are encoded to sRGB. InputError for a stage that works on codes.
     """
     shot = sample_shot(settings.shot, generator=stream)
@@ -46,8 +46,8 @@ def dissected(
         found = map_pictures(maps) | {"render": linear_to_srgb(image[0])}
         if guidance.anchor is not None:
             condition = guidance.anchor.condition(condition, image, shot, generator=stream)
-            shown = guidance.anchor.settings.source != "current"
-            found["anchor"] = linear_to_srgb((render(start, shot) if shown else image)[0])
+            anchored = guidance.anchor.settings.source == "anchored"
+            found["anchor"] = linear_to_srgb((render(start, shot) if anchored else image)[0])
             assert condition.low_resolution is not None
             found["condition"] = _sample(condition.low_resolution[0])
         sample = guidance.space.encode(image, stream)

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from castex.config import first_fault
 from castex.errors import InputError
-from castex.files import read_json
 from castex.scene_file.container import read_json_chunk
 from castex.settings.synthesis import CascadeSettings, StageSettings
 
@@ -55,6 +54,9 @@ class IdentityRecord(_Part):
     """What a stage was made from."""
 
     mesh_sha256: Sha256
+    light_sha256: Sha256
+    embeddings: str
+    base_sha256: Sha256 | None
     model: ModelRecord
 
 
@@ -109,11 +111,12 @@ def found_record(path: Path) -> dict[str, Any]:
     """The same as it stands in the file, unchecked; InputError where there is none."""
     if not path.is_file():
         raise InputError(f"there is no file at {path}; give a GLB that `castex texture` wrote")
-    found: Any = read_json(path) if _is_provenance(path) else read_json_chunk(path)
-    if not _is_provenance(path):
+    found: Any = read_json_chunk(path)
+    if path.suffix.lower() != ".json":
         for key in ("asset", "extras", "castex"):
             found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or "base" not in (found.get("stages") or {}):
+    stages = found.get("stages") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(stages, dict) or "base" not in stages:
         raise InputError(
             f"{path} does not say how it was made; only files that `castex texture` wrote do, and a program "
             "that saved one again may have dropped it"
@@ -121,12 +124,11 @@ def found_record(path: Path) -> dict[str, Any]:
     return found
 
 
-def _is_provenance(path: Path) -> bool:
-    return path.suffix.lower() == ".json"
-
-
 def told(record: Record) -> list[str]:
-    """Lines for a reader: prompt, mesh, light, what each stage did, versions."""
+    """Lines for a reader: prompt, mesh, light, what each stage did, versions.
+
+    A record may come from anywhere: nothing in it is printed that a terminal would obey.
+    """
     mesh, light = record.mesh, record.light
     by = [mesh.attribution.get(name) for name in ("title", "author", "licence")]
     shown = light.name or f"panorama with sha256 {(light.hdri_sha256 or 'unknown')[:SHORT]}"
@@ -140,7 +142,12 @@ def told(record: Record) -> list[str]:
         first, *rest = _stage_lines(stage)
         lines += [f"{name:<10} {first}", *(f"{'':<10} {text}" for text in rest)]
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    return [*lines, f"with       {versions}; {record.threads} thread(s)"]
+    return [printable(line) for line in (*lines, f"with       {versions}; {record.threads} thread(s)")]
+
+
+def printable(text: str) -> str:
+    """The same line with a question mark for whatever is no printable character."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _stage_lines(made: StageRecord) -> list[str]:
@@ -176,7 +183,24 @@ def differing(record: Record, again: Record) -> list[str]:
 def changed_versions(record: Record, now: Mapping[str, str]) -> list[str]:
     """Of the packages that decide numbers: "torch 2.12.0, here 2.13.0"."""
     return [
-        f"{name} {version}, here {now.get(name, 'none')}"
+        printable(f"{name} {version}, here {now.get(name, 'none')}")
         for name, version in record.versions.items()
         if now.get(name) != version
     ]
+
+
+def changed_inputs(record: Record, stage: str, identity: Mapping[str, Any]) -> list[str]:
+    """What a stage would be made from here that is not what the record names.
+
+    The maps of the stage before are left out: they are a result, which is compared as such.
+    """
+    wanted = record.stages[stage].identity  # type: ignore[index]
+    named = {
+        "mesh_sha256": ("the prepared mesh", wanted.mesh_sha256),
+        "light_sha256": ("the light", wanted.light_sha256),
+        "embeddings": ("the embedded prompt", wanted.embeddings),
+    }
+    if stage == "base":
+        named["base_sha256"] = ("the maps to begin with", wanted.base_sha256 or "")
+    found = [words for key, (words, value) in named.items() if (identity[key] or "") != value]
+    return found + (["the model"] if identity["model"]["identity"] != wanted.model.identity else [])

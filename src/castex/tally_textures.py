@@ -34,12 +34,15 @@ def recognition_rows(path: Path) -> list[dict[str, Any]]:
 def appraisal_rows(path: Path) -> list[dict[str, Any]]:
     """`appraised.json` of one texture: its numbers and those of its controls.
 
-    `seam_excess` is what the albedo differs across seams beyond what it differs across other edges.
+    `seam_excess` is what the albedo differs across seams beyond what it differs across other edges, less the
+    same of the true material, which on a mesh of small triangles is not 0.
     """
-    rows = list[dict[str, Any]]()
-    for variant, scores in read_json(path)["scores"].items():
-        numbers = {name: scores[name] for name in ("clip_score", "feature_distance", "baked_light")}
-        numbers["seam_excess"] = scores["seam_energy"] - scores["edge_energy"]
+    scores, rows = read_json(path)["scores"], list[dict[str, Any]]()
+    gaps = {variant: found["seam_energy"] - found["edge_energy"] for variant, found in scores.items()}
+    for variant, found in scores.items():
+        numbers = {name: found[name] for name in ("clip_score", "feature_distance", "baked_light")}
+        if variant != "same_material":
+            numbers["seam_excess"] = gaps[variant] - gaps["same_material"]
         rows += [
             place_of(path) | {"variant": variant, "metric": name, "value": value}
             for name, value in numbers.items()
@@ -110,10 +113,12 @@ def late_growth(rows: Sequence[dict[str, Any]]) -> float:
 def paired_ratio_rows(
     rows: Sequence[dict[str, Any]], metric: str, above: str, below: str
 ) -> list[dict[str, Any]]:
-    """The geometric mean of `above` / `below` over assets and seeds, and its two-sided interval.
+    """The geometric mean of `above` / `below`, and its two-sided interval.
 
-    A t interval of the logarithms: `<metric>_ratio`, `<metric>_ratio_low`, `<metric>_ratio_high`.
-    IncompleteResults with fewer than two pairs, or where a method lacks one.
+    A t interval of the logarithms: `<metric>_ratio`, `<metric>_ratio_low`, `<metric>_ratio_high`. Over the
+    seeds of one asset; with several assets over assets, whose seeds are averaged first, because seeds of one
+    object are no independent objects. IncompleteResults with fewer than two, where a method lacks a run, and
+    for values that have no logarithm.
     """
     from scipy.stats import t
 
@@ -124,11 +129,15 @@ def paired_ratio_rows(
     }
     keys = sorted({key[1:] for key in values})
     try:
-        logs = [math.log(values[above, *key] / values[below, *key]) for key in keys]
+        found = [(key[0], _log_ratio(values[above, *key], values[below, *key], metric)) for key in keys]
     except KeyError as error:
         raise IncompleteResults(
             f"no {metric} of {error.args[0]}; run both methods on the same textures"
         ) from error
+    by_asset: dict[str, list[float]] = {}
+    for asset, value in found:
+        by_asset.setdefault(asset, []).append(value)
+    logs = [sum(x) / len(x) for x in by_asset.values()] if len(by_asset) > 1 else [x for _, x in found]
     if len(logs) < 2:
         raise IncompleteResults(f"{len(logs)} pair of {above} and {below}; an interval needs two or more")
     mean = sum(logs) / len(logs)
@@ -137,3 +146,11 @@ def paired_ratio_rows(
     named = {"": mean, "_low": mean - half, "_high": mean + half}
     common = {"method": f"{above}/{below}", "variant": "ours", "asset": "all", "seed": None}
     return [common | {"metric": f"{metric}_ratio{k}", "value": math.exp(v)} for k, v in named.items()]
+
+
+def _log_ratio(above: float, below: float, metric: str) -> float:
+    if min(above, below) <= 0:
+        raise IncompleteResults(
+            f"a {metric} of {min(above, below):g} has no ratio; did the stage run at all?"
+        )
+    return math.log(above / below)

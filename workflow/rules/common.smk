@@ -254,4 +254,7 @@ def textures_of(exhibit, pattern):
 
 def settings_of_dress(subject):
     """What a subject's prompt asks for, as a file; rules that need it are for subjects that have one."""
-    return f"<results>/settings/dresses/{settings.subjects[subject].dress}.json"
+    dress = settings.subjects[subject].dress
+    if dress is None or settings.dresses[dress].material is None:
+        raise WorkflowError(f"the subject {subject} is compared with a material; give it a `dress` that has one")
+    return f"<results>/settings/dresses/{dress}.json"

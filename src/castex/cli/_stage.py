@@ -122,14 +122,14 @@ def run_stage(files: StageFiles, output: Path) -> int:
     return made.first_step
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, *, remedy: str = "use --device cpu") -> None:
     """InputError for a CUDA device that is not there."""
     import torch
 
     from castex.errors import InputError
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device='cuda', but torch finds no CUDA device here; use --device cpu")
+        raise InputError(f"device='cuda', but torch finds no CUDA device here; {remedy}")
 
 
 def _guide(files: StageFiles) -> Guide:

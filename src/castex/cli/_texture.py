@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,12 @@ def make(
     models: Models,
     made: Prepared,
     mesh_sha256: str,
+    check: Callable[[str, StageFiles], None] | None = None,
 ) -> None:
     """All stations after `prepare`; what is done already is not done again.
 
-    `mesh_sha256` is that of the file that `made` was prepared from.
+    `mesh_sha256` is that of the file that `made` was prepared from. `check` is called with the name and the
+    files of each stage before it begins.
     """
     from castex.mesh import write_mesh
 
@@ -73,6 +76,8 @@ def make(
             seed=arguments.seed,
             base=stages / "base" / MAPS if name == "upsampler" else start,
         )
+        if check is not None:
+            check(name, files[name])
         if files[name].is_done(stages / name):
             print(f"{name}: done before", file=sys.stderr)
         else:
@@ -164,7 +169,11 @@ def _light_name(arguments: argparse.Namespace, settings: CascadeSettings) -> dic
 
     name = None if arguments.hdri else arguments.light or settings.light
     hdri = sha256(arguments.hdri) if arguments.hdri else None
-    return {"name": name, "hdri_sha256": hdri, "intensity": arguments.intensity}
+    intensity = arguments.intensity
+    if intensity is None and name is not None and name not in GENERATED:
+        # That of the configuration, which may change.
+        intensity = _configured_light(arguments, name)[1]
+    return {"name": name, "hdri_sha256": hdri, "intensity": intensity}
 
 
 def _configured_light(arguments: argparse.Namespace, name: str) -> tuple[Path, float]:

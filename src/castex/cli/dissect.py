@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     from safetensors.torch import save
 
     from castex.cascade import stage_guidance
-    from castex.cli._stage import MAPS, load_model
+    from castex.cli._stage import MAPS, check_device, load_model
     from castex.dissect import dissected
     from castex.files import atomic_path, read_json
     from castex.light import read_light
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     result = read_json(arguments.result)
     settings, prompt = StageSettings.model_validate(result["settings"]), result["prompt"]
     device = settings.execution.device
+    check_device(device, remedy="the pictures of such a stage are made on a machine that has one")
     mesh, light = read_mesh(arguments.mesh).to(device), read_light(arguments.light).to(device)
     given = None if arguments.base is None else read_maps(arguments.base)
     start = start_maps(Task(mesh, light, settings, result["seed"], result["asset"], given=given)).to(device)

@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.settings.synthesis import StageSettings
     from castex.training.materials import material_maps, texel_points
 
+    if arguments.output.parent != arguments.pictures.parent:
+        raise InputError("--output and --pictures lie in two folders; write both to one")
     result, folder = read_json(arguments.result), arguments.result.parent
     stage = StageSettings.model_validate(result["settings"])
     if stage.kind != "upsampler":
@@ -56,8 +58,6 @@ def run(arguments: argparse.Namespace) -> None:
         "rows": found.rows,
         "controls": found.controls,
     }
-    if arguments.output.parent != arguments.pictures.parent:
-        raise InputError("--output and --pictures lie in two folders; write both to one")
     write_together(
         arguments.output.parent,
         {arguments.output.name: json_text(record).encode(), arguments.pictures.name: save(found.pictures)},

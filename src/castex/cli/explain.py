@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    import shlex
+
     from castex.files import json_text
     from castex.record import found_record, read_record, told
 
@@ -23,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(json_text(found_record(arguments.file)), end="")
         return
     print("\n".join(told(record)))
-    print(f"again      castex reproduce {arguments.file}")
+    print(f"again      castex reproduce {shlex.quote(str(arguments.file))}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from castex.cli._stage import StageFiles
     from castex.cli._texture_models import Models
     from castex.prepare import Prepared
     from castex.record import Record
@@ -52,15 +53,21 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"the method {record.method!r} of the record is none of {', '.join(METHODS)}")
     now = cascade_of(load_config(record.scale).variants, record.method, keep_uv=True)
     settings, typed = record.settings(now), _as_typed(arguments, record)
-    check_device(settings.base.execution.device)
+    check_device(
+        settings.base.execution.device, remedy="it was made on a GPU, and can be made again only there"
+    )
     models = found_models(typed, settings)
     _check_models(record, models)
     _check_panorama(arguments.hdri, record)
     for change in changed_versions(record, versions()):
         print(f"made with {change}", file=sys.stderr)
     made = _mesh(arguments, typed, record)
+    _check_output(typed.output)
     torch.set_num_threads(record.threads)
-    _texture.make(typed, settings, models, made, record.mesh.sha256)
+    _texture.make(
+        typed, settings, models, made, record.mesh.sha256,
+        check=lambda name, files: _check(record, name, files),
+    )  # fmt: skip
     _compare(arguments.file, typed.output, record)
 
 
@@ -87,6 +94,29 @@ def _as_typed(arguments: argparse.Namespace, record: Record) -> argparse.Namespa
         intensity=light.intensity,
         initial=record.stages["base"].settings.texture.initial,
     )
+
+
+def _check_output(output: Path) -> None:
+    """InputError for a folder with a result: what is finished there would be compared without being made."""
+    from castex.cli._stage import RESULT, versions
+    from castex.errors import InputError
+    from castex.files import read_json
+
+    done = list((output / WORKPLACE).glob(f"*/{RESULT}"))
+    if (output / "provenance.json").exists() or any(read_json(p)["versions"] != versions() for p in done):
+        raise InputError(f"{output} holds an earlier result; delete it or choose another --output")
+
+
+def _check(record: Record, name: str, files: StageFiles) -> None:
+    """InputError, before a stage begins, when it would be made from something else."""
+    from castex.errors import InputError
+    from castex.record import changed_inputs
+
+    if other := changed_inputs(record, name, files.identity()):
+        raise InputError(
+            f"stage {name} would begin with something else than the record names: {', '.join(other)}; see "
+            "--mesh, --hdri, --text-model, --base-model and --upsampler"
+        )
 
 
 def _check_models(record: Record, models: Models) -> None:
@@ -146,6 +176,8 @@ def _left_behind(file: Path, record: Record) -> Prepared:
         raise InputError(
             f"the prepared mesh of {file} is not at {path}; give the mesh that it was made from with --mesh"
         )
+    if record.stages["base"].settings.texture.initial == "given" and not start.is_file():
+        raise InputError(f"the maps that {file} began with are not at {start}; give its mesh with --mesh")
     known = {field.name for field in dataclasses.fields(Attribution)}
     credit = {name: value for name, value in record.mesh.attribution.items() if name in known}
     return Prepared(

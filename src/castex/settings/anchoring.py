@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from castex.settings.base import Settings
 from castex.settings.synthesis import DistilSettings, WindowSettings
@@ -33,3 +33,12 @@ class AnchoringTheorySettings(Settings):
         form="x0", guidance_scale=1, window=WindowSettings(form="constant", lowest_first=20)
     )
     """The loss; without a clamp, which no formula knows."""
+
+    @model_validator(mode="after")
+    def _has_a_closed_form(self) -> AnchoringTheorySettings:
+        if self.size % self.factor:
+            raise ValueError(f"size={self.size} is no multiple of factor={self.factor}")
+        derived = (self.distil.form, self.distil.noise, self.distil.window.form)
+        if derived != ("x0", "fresh", "constant"):
+            raise ValueError("the derivation is for form: x0, noise: fresh and a constant window")
+        return self

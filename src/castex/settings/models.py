@@ -128,6 +128,6 @@ class LowResolutionSettings(Settings):
     form: Literal["nearest", "bilinear", "centred"] = "nearest"
     """`nearest`: every n-th pixel, repeated, as the paper does. `bilinear`: reduced with antialiasing and
     enlarged with aligned corners, as the diffusers library does, which stretches the picture by a low pixel.
-    `centred`: the same without the stretch, as the mini stage II is trained."""
+    `centred`: the same without the stretch; the mini stage II learns from this form and from `nearest`."""
     level: Annotated[int, Field(ge=0, le=999)] = 500
     """Timestep of the noise that is added, also given to the network; 500 in the paper, 250 in diffusers."""

@@ -4,7 +4,7 @@ The low-resolution condition is noised to a level drawn from the whole schedule,
 label (Ho et al. 2022, conditioning augmentation), so that one model serves every level; low levels come more
 often, for the others say little about the picture. Half of the conditions are reduced and enlarged to the
 nearest pixel, as the paper's released code does in synthesis, the others reduced with antialiasing and
-enlarged bilinearly. They are not stretched to aligned corners, as diffusers does: a crop does not tell where
+enlarged bilinearly. Unlike in diffusers they are not stretched to aligned corners: a crop does not tell where
 it lies, so a shift that depends on the place could not be undone (it alone costs 0.8 dB).
 """
 

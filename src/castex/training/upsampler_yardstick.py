@@ -1,9 +1,9 @@
 """Is stage II better than enlarging? Its pictures of held-out renders, reduced and enlarged again.
 
-One reduced picture of 32 px goes to all: to bicubic interpolation, to stage II, and, as the control, to stage
-II in place of another render's, which must be worse than bicubic. The verdict is on pictures reduced with
-antialiasing and hardly noised; how it does on what score distillation feeds it (nearest pixels, level 500) is
-reported beside.
+One reduced picture of 32 px goes to all: to bicubic interpolation, to stage II, and to stage II as the
+control, which begins with it as well but is given another render's as its condition, and must be worse than
+bicubic. The verdict is on pictures reduced with antialiasing and hardly noised; how it does with a condition
+as score distillation has it (nearest pixels, level 500) is reported beside; its start is as clean there.
 """
 
 from __future__ import annotations
@@ -77,15 +77,19 @@ def enlarged(
         part = slice(start, start + BATCH)
         condition = Condition(text=known.of(texts[part]))
         for results, shown in zip(made, (low, low.roll(1, 0)), strict=True):
-            results.append(_sampled(model, condition, shown[part], settings))
+            results.append(_sampled(model, condition, low[part], shown[part], settings))
     return Enlarged(target, bicubic, torch.cat(made[0]), torch.cat(made[1]))
 
 
 def _sampled(
-    model: DeepFloydUpsampler, condition: Condition, low: Image, settings: LowResolutionSettings
+    model: DeepFloydUpsampler,
+    condition: Condition,
+    low: Image,
+    shown: Image,
+    settings: LowResolutionSettings,
 ) -> Float[Tensor, "views 3 side side"]:
     stream = generator(SEED, "upsampler", "yardstick")
-    whole = model.condition(condition, low, settings, generator=stream)
+    whole = model.condition(condition, shown, settings, generator=stream)
     side, steps = model.network.size, timesteps(STEPS, START)
     noise = torch.randn(len(low), 3, side, side, generator=stream)
     start = model.schedule.noised(low_resolution(low, side, settings), noise, steps[0])

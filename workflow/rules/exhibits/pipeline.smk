@@ -3,7 +3,7 @@ rule pipeline:
     input:
         pictures=textures_of("pipeline", rules.dissect.output.pictures),
         results=textures_of("pipeline", rules.synthesise.output.result),
-        code=["figures/pipeline.py", "src/castex/tally.py"],
+        code=["figures/pipeline.py", "src/castex/tally.py", "src/castex/tally_textures.py"],
         save="figures/_save.py",
         style="figures/castex.mplstyle",
     output:
