@@ -22,16 +22,17 @@ from castex.errors import InputError
 from castex.prompt import TextEncoder
 from castex.protocols import Condition, Image
 from castex.rng import generator
-from castex.sample import Sampler, timesteps
+from castex.sample import Sampler
 from castex.score import psnr
 from castex.settings.models import LowResolutionSettings
 from castex.training.captions import UNTEXTURED, held_out, prompt
 from castex.training.corpus_data import Pictures
 
 MARGIN_DB = 2.0
-STEPS, START, SEED, BATCH = 4, 600, 0, 8
-"""Few steps from the noised low-resolution picture: PSNR asks for the mean of what may have been there, of
-which many steps pick one (and lose 3 dB where they know nothing)."""
+TIMESTEPS = (600,)
+"""One step from the noised low-resolution picture: x0_hat, the mean of what may have been there, is what PSNR
+asks for and what distillation uses. More steps pick one of the possible pictures."""
+SEED, BATCH = 0, 8
 VARIANTS = ("seen", "held_out")
 FEWEST = 2
 """Fewer pictures than this leave no other one for the control."""
@@ -90,10 +91,10 @@ def _sampled(
 ) -> Float[Tensor, "views 3 side side"]:
     stream = generator(SEED, "upsampler", "yardstick")
     whole = model.condition(condition, shown, settings, generator=stream)
-    side, steps = model.network.size, timesteps(STEPS, START)
+    side = model.network.size
     noise = torch.randn(len(low), 3, side, side, generator=stream)
-    start = model.schedule.noised(low_resolution(low, side, settings), noise, steps[0])
-    sampler = Sampler(model, model.schedule, steps, model.threshold)
+    start = model.schedule.noised(low_resolution(low, side, settings), noise, TIMESTEPS[0])
+    sampler = Sampler(model, model.schedule, TIMESTEPS, model.threshold)
     return ((sampler(start, whole).float() + 1) / 2).clamp(0, 1)
 
 
@@ -128,7 +129,7 @@ def compared(results: dict[str, Enlarged]) -> dict[str, Any]:
     return {
         "psnr_db": scores,
         "required_margin_db": MARGIN_DB,
-        "steps": timesteps(STEPS, START),
+        "timesteps": list(TIMESTEPS),
         "forms": {variant: list(FORMS[variant]) for variant in results},
         "pictures": {variant: len(r.target) for variant, r in results.items()},
         "passed": passed,
