@@ -256,5 +256,7 @@ def settings_of_dress(subject):
     """What a subject's prompt asks for, as a file; rules that need it are for subjects that have one."""
     dress = settings.subjects[subject].dress
     if dress is None or settings.dresses[dress].material is None:
-        raise WorkflowError(f"the subject {subject} is compared with a material; give it a `dress` that has one")
+        raise WorkflowError(
+            f"the subject {subject} is compared with a material; give it a `dress` that has one"
+        )
     return f"<results>/settings/dresses/{dress}.json"
