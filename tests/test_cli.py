@@ -42,7 +42,7 @@ def test_every_verb_explains_itself(capsys):
         assert exit_.value.code == 0
         text = capsys.readouterr().out
         assert f"castex {verb}" in text
-        assert "--output" in text or verb in {"inspect", "doctor"}, "what is written has a name"
+        assert "--output" in text or verb in {"doctor", "explain", "inspect"}, "what is written has a name"
     with pytest.raises(SystemExit):
         main(["--help"])
     listing = capsys.readouterr().out
