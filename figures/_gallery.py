@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from _save import PAGE_IN, plt, use_style
+from _save import PAGE_IN, plt, save, use_style
 from castex.files import read_json
-from castex.tally import tidy
+from castex.tally import tidy, write_table
 from castex.tally_textures import mean_rows, place_of, recognition_rows
 
 COLUMNS = 6
@@ -64,3 +64,10 @@ def verdict(table: pd.DataFrame, cell: Mapping[str, Any]) -> str:
         & (table["seed"] == cell["seed"])
     ].set_index("metric")["value"]  # fmt: skip
     return ", ".join(f"{word} {mine[name]:.0%}" for name, word in ASKED.items() if name in mine.index)
+
+
+def make(photographs: Sequence[str], recognised: Sequence[str], output: Any) -> None:
+    """The whole exhibit: from the files of the textures to `output.pdf`, `output.png` and `output.csv`."""
+    table, cells = load([Path(path) for path in photographs], [Path(path) for path in recognised])
+    save(draw(table, cells), [output.pdf, output.png])
+    write_table(Path(output.csv), table)

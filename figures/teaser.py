@@ -1,21 +1,13 @@
 """One mesh with six prompts, six meshes with one, and what a judge calls them."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _gallery import draw, load
-from _save import save
+from _gallery import make
 from castex.cli._entry import logged
-from castex.tally import write_table
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        loaded, shown = load(
-            [Path(path) for path in snakemake.input.photographs],
-            [Path(path) for path in snakemake.input.recognised],
-        )
-        save(draw(loaded, shown), [snakemake.output.pdf, snakemake.output.png])
-        write_table(Path(snakemake.output.csv), loaded)
+        make(snakemake.input.photographs, snakemake.input.recognised, snakemake.output)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import _gallery as gallery
-from _save import save
 
 
 def texture(folder, method, subject, seed, colour, material):
@@ -58,6 +58,9 @@ def test_the_sheet_draws_itself(places, tmp_path):
     assert len(figure.axes) == 4 * gallery.COLUMNS and len(shown) == 16
     assert shown[0].get_title() == "a mug-0" and shown[0].get_xlabel() == "colour 100%, material 50%"
     assert [axes.get_ylabel() for axes in figure.axes[:: gallery.COLUMNS]] == ["before"] * 2 + ["after"] * 2
-    save(figure, [tmp_path / "g.png"])
+    files = ([str(p / name) for p in places] for name in ("photograph.png", "recognised.json"))
+    names = {kind: str(tmp_path / f"g.{kind}") for kind in ("pdf", "png", "csv")}
+    gallery.make(*files, SimpleNamespace(**names))
+    assert len((tmp_path / "g.csv").read_text().splitlines()) == len(table) + 1
     with Image.open(tmp_path / "g.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 5
