@@ -63,16 +63,17 @@ bench: figures  ## core-seconds and memory against the budgets, a rendered step,
 	  printf 's\n%s\n' $$(( ($$(date +%s%N) - start) / 1000000 ))e-3 > results/mini/benchmarks/nothing_to_do.tsv
 	@column -t -s, results/mini/figures/ledger.csv; tail -n 1 results/mini/benchmarks/nothing_to_do.tsv
 
-readme: figures  ## rewrite the README's results table from results/mini
+readme: figures  ## rewrite the README's tables from results/mini and data/mini
 	python workflow/scripts/readme_table.py results/mini/figures README.md
+	python workflow/scripts/family_table.py data/mini README.md
 
 train-mini: env  ## train every mini model (six hours on two cores) and make the meshes; run again to continue
 	$(SNAKEMAKE) train_mini
 
 ship-models: train-mini  ## check the trained models and the made meshes, copy them to data/mini
 	for model in if_m if_xl if_ii sd controlnet_depth clip; do \
-	  python -m castex.cli.ship_models --model results/train/$$model --output data/mini/$$model || exit 1; done
-	python -m castex.cli.ship_models --vae results/train/vae --output data/mini/vae
+	  python -m castex.cli.ship_models --model results/train/$$model --autoencoder results/train/sd_vae \
+	    --output data/mini/$$model || exit 1; done
 	python -m castex.cli.ship_models --meshes results/train/meshes --output data/mini/meshes
 
 gpu-pack:  ## where there is a network: wheels and nvdiffrast's source for a GPU machine without one, into .gpu

@@ -50,6 +50,7 @@ rule all:
         rules.toy_sensitivity.output,
         rules.relighting.output,
         rules.texture_toy.output,
+        rules.samples.output,
         rules.cost.output,
         rules.claims.output,
         rules.ledger.output,

@@ -269,6 +269,34 @@ def test_a_tenth_of_the_captions_is_emptied():
     assert 150 < kept.count("") < 250
 
 
+def test_a_small_stage_learns_what_a_larger_one_predicts(corpus, text, tmp_path, capsys):
+    from castex.cli import main
+
+    wide = BASE.model_copy(update={"shape": CascadeShape(
+        channels=(16, 32), layers=(1, 1), attention=(False, True), head=16)})  # fmt: skip
+    for name, settings in (("if_xl", wide), ("if_m", BASE.model_copy(update={"start": "if_xl"}))):
+        write_json(tmp_path / f"{name}.json", settings.model_dump(mode="json"))
+    shared = ["--corpus", str(corpus), "--text", str(text[0]), "--checkpoints", str(tmp_path / "c")]
+
+    def train(name, *more):
+        given = ["--settings", str(tmp_path / f"{name}.json"), "--output", str(tmp_path / name)]
+        return main(["train_base", *shared, *given, *more])
+
+    assert train("if_m") == 2 and "start=if_xl; give its folder with --start" in capsys.readouterr().err
+    assert train("if_xl", "--start", str(tmp_path)) == 2 and "leave out --start" in capsys.readouterr().err
+    assert train("if_xl") == 0
+    assert train("if_m", "--start", str(tmp_path / "if_xl")) == 0
+    told = json.loads((tmp_path / "if_m/training.json").read_text())
+    assert told["data"]["start"] == read_sums(tmp_path / "if_xl")
+
+    pictures, words = read_corpus(corpus, "models", size=16), load_text(text[0])
+    teacher = BaseRecipe("if_xl", wide, pictures, words).unet
+    taught = BaseRecipe("if_m", BASE, pictures, words, teacher)
+    stream = torch.Generator().manual_seed(0)
+    taught.unet = teacher  # a pupil that says what its teacher says has nothing to learn
+    assert float(taught.loss(0, 4, stream)) == 0
+
+
 def test_the_verbs_train_and_stop_at_their_budget(corpus, text, tmp_path, capsys):
     from castex.cli import main
 

@@ -277,10 +277,10 @@ def test_counting_downloads_nothing(root):
     """At the paper scale all models are those of repositories, most behind a licence to be accepted."""
     paper = ["cost", "--forceall", "--configfile", "config/paper.yaml"]
     assert planned(root, *paper) == {"cost": 1, "measure_cost": 1}
-    own = ["--config", "models={vae: {folder: data/mini/vae}}"]
+    own = ["--config", "models={vae: {folder: data/mini/sd}}"]
     assert planned(root, *paper, *own) == {"cost": 1, "measure_cost": 1}
     shell = snakemake(root, "-n", "-p", *paper, *own).stdout
-    assert "--models vae=data/mini/vae --views" in shell, "a folder that is here is counted"
+    assert "--models vae=data/mini/sd --views" in shell, "a folder that is here is counted"
 
 
 def test_the_verb_prints_a_table(tmp_path, capsys):

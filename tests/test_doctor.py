@@ -63,7 +63,7 @@ def test_a_whole_checkout_lacks_nothing(place, capsys):
 
 def test_a_damaged_checkout_ends_with_one(place, capsys):
     (place / "data" / "mini" / "meshes" / "mug.glb").unlink()
-    weights = place / "data" / "mini" / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = place / "data" / "mini" / "if_m" / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(SystemExit) as exit_:
         run()
@@ -72,7 +72,9 @@ def test_a_damaged_checkout_ends_with_one(place, capsys):
     assert lines[-1] == "2 things are missing"
     found = [line for line in lines if line.startswith("[missing]")]
     assert (
-        "model vae" in found[0] and "altered or truncated" in found[0] and "restore data/mini/vae" in found[0]
+        "model if_m" in found[0]
+        and "altered or truncated" in found[0]
+        and "restore data/mini/if_m" in found[0]
     )
     assert "15 of 16 checked in data/mini/meshes; wrong or absent: mug.glb -> restore" in found[1]
 

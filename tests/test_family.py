@@ -89,6 +89,47 @@ def test_a_yardstick_of_other_weights_counts_for_nothing(trained, tmp_path):
         ship(trained, tmp_path / "out/if_m")
 
 
+@pytest.fixture
+def latent(tmp_path):
+    """A trained latent model, and the folder where the autoencoder in it was trained."""
+    autoencoder, folder = tmp_path / "train/sd_vae", tmp_path / "train/sd"
+    for place, name in ((autoencoder, "config.json"), (folder, "vae/config.json"), (folder, "unet/a.json")):
+        write_json(place / name, {"channels": 4})
+    for place, score in ((autoencoder, {"psnr_db": {"astronaut": {"margin": 2.5}}}), (folder, {})):
+        files = sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file())
+        write_sums(place, files)
+        write_json(place / "yardstick.json", {"files": verify(place).files, "passed": True, **score})
+        write_json(place / "training.json", RECORD)
+    return folder, autoencoder
+
+
+def test_an_autoencoder_goes_out_with_its_model(latent, tmp_path):
+    folder, autoencoder = latent
+    output = tmp_path / "out/sd"
+    for _ in range(2):  # a second time over the first
+        ship(folder, output, autoencoder)
+    assert read_json(output / "vae/yardstick.json") == read_json(autoencoder / "yardstick.json")
+    assert verify(output).files == verify(folder).files
+    text = (output / "README.md").read_text()
+    assert "## Its autoencoder" in text and "| psnr_db astronaut margin | 2.5 |" in text
+    with pytest.raises(WeightsError, match="say with --autoencoder where it was trained"):
+        ship(folder, output)
+
+
+def test_an_autoencoder_must_be_the_one_inside_and_good(latent, tmp_path):
+    folder, autoencoder = latent
+    told = read_json(autoencoder / "yardstick.json")
+    write_json(autoencoder / "yardstick.json", told | {"passed": False})
+    with pytest.raises(WeightsError, match=r"sd_vae is not shipped.*change `train\.sd_vae`"):
+        ship(folder, tmp_path / "out/sd", autoencoder)
+    write_json(autoencoder / "config.json", {"channels": 5})
+    write_sums(autoencoder, ["config.json"])
+    write_json(autoencoder / "yardstick.json", told | {"files": verify(autoencoder).files})
+    with pytest.raises(WeightsError, match="has another autoencoder than"):
+        ship(folder, tmp_path / "out/sd", autoencoder)
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_the_family_is_shipped(trained, tmp_path):
     other = trained.rename(trained.parent / "t5")
     with pytest.raises(WeightsError, match="no model of the mini family"):

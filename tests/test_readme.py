@@ -56,3 +56,12 @@ def test_every_path_that_is_linked_exists(root):
         folder = (root / name).parent
         for target in re.findall(r"\]\(([^)#]+)\)", (root / name).read_text()):
             assert target.startswith("http") or (folder / target).exists(), target
+
+
+def test_the_family_table_is_that_of_the_shipped_models(root):
+    namespace: dict = {"__name__": "family_table"}
+    exec((root / "workflow" / "scripts" / "family_table.py").read_text(), namespace)
+    made = namespace["table"](root / "data" / "mini")
+    assert made in (root / "README.md").read_text() and made.count("\n| `") == len(namespace["MODELS"])
+    assert float(made.split("together: ")[1].split(" MB")[0]) <= 25
+    assert namespace["replaced"](f"a{namespace['BEGIN']}x{namespace['END']}b", "N").startswith("a")

@@ -63,10 +63,17 @@ def test_a_method_that_is_not_there_is_named():
     raw = load_config().model_dump(mode="json")
     with pytest.raises(InputError, match="variants lacks the method 'castex-xl-l'"):
         validated(raw | {"variants": variants})
-    for change, kind in (({"light": "moon"}, "light 'moon'"), ({"after": "castex"}, "variant 'castex'")):
+    for change, kind in (
+        ({"light": "moon"}, "light 'moon'"),
+        ({"after": "castex"}, "variant 'castex'"),
+        ({"model": "if_xxl"}, "model 'if_xxl'"),
+    ):
         broken = raw["variants"]["castex-xl-l"] | change
         with pytest.raises(InputError, match=f"variant castex-xl-l names the unknown {kind}"):
             validated(raw | {"variants": raw["variants"] | {"castex-xl-l": broken}})
+    drawn = raw["samples"] | {"models": raw["samples"]["models"] | {"if_iii": {"stage": "base"}}}
+    with pytest.raises(InputError, match="samples names the unknown model 'if_iii'"):
+        validated(raw | {"samples": drawn})
 
 
 def test_the_mini_scale_reduces_to_the_mini_base_model():

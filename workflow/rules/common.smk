@@ -260,3 +260,15 @@ def settings_of_dress(subject):
             f"the subject {subject} is compared with a material; give it a `dress` that has one"
         )
     return f"<results>/settings/dresses/{dress}.json"
+
+
+def start_of_base(wildcards):
+    """The larger stage I that a small one starts from, where its settings name one."""
+    start = getattr(settings.train, wildcards.base).start
+    return {} if start is None else {"start": f"results/train/{start}/SHA256SUMS"}
+
+
+def embedding_benchmarks(samples):
+    """What embedding the prompts of the sheet cost, once per text encoder."""
+    encoders = unique(settings.models[model].text or model for model in samples.models)
+    return [f"<benchmarks>/embed/{encoder}/{samples.prompts}.tsv" for encoder in encoders]

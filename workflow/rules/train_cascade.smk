@@ -25,8 +25,9 @@ rule train_t5:
 
 
 rule train_base:
-    """One size of stage I: text to 32 px."""
+    """One size of stage I: text to 32 px; a small one may start from a larger one."""
     input:
+        unpack(start_of_base),
         settings="results/train/settings/{base}.json",
         corpus=rules.corpus.output.record,
         text=rules.train_t5.output.sums,
@@ -48,10 +49,11 @@ rule train_base:
         folder=subpath(output.sums, parent=True),
         corpus=subpath(input.corpus, parent=True),
         text=subpath(input.text, parent=True),
+        start=lambda wildcards, input: f"--start {Path(input.start).parent}" if "start" in input.keys() else "",
         checkpoints="results/checkpoints/train_{base}",
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.train_base --settings {input.settings} --corpus {params.corpus}"
-        " --text {params.text} --minutes {resources.sitting} --checkpoints {params.checkpoints}"
+        " --text {params.text} {params.start} --minutes {resources.sitting} --checkpoints {params.checkpoints}"
         " --output {params.folder} > {log} 2>&1"
 
 

@@ -3,11 +3,11 @@
 
 
 rule train_sd_vae:
-    """The autoencoder of Figure 2, continued on renders; that of Figure 2 stays as it is."""
+    """The autoencoder of all latent experiments: that of `train_vae`, continued on renders."""
     input:
         settings="results/train/settings/sd_vae.json",
         corpus=rules.corpus.output.record,
-        start="data/mini/vae/SHA256SUMS",
+        start=f"{settings.train.sd_vae.start or 'results/train/vae'}/SHA256SUMS",
     output:
         sums="results/train/sd_vae/SHA256SUMS",
         training="results/train/sd_vae/training.json",
@@ -35,7 +35,7 @@ rule measure_sd_vae:
     """The yardstick of that autoencoder: photographs and renders, the best linear block code as control."""
     input:
         model=rules.train_sd_vae.output.sums,
-        start="data/mini/vae/SHA256SUMS",
+        start=f"{settings.train.sd_vae.start or 'results/train/vae'}/SHA256SUMS",
         corpus=rules.corpus.output.record,
         held_out=rules.held_out.output.record,
     output:

@@ -10,7 +10,7 @@ from typing import Any
 from castex.files import read_json, write_text
 
 BEGIN, END = "<!-- family: made by `make readme` -->", "<!-- end of family -->"
-MODELS = ("clip", "if_m", "if_xl", "if_ii", "vae", "sd", "controlnet_depth")
+MODELS = ("clip", "if_m", "if_xl", "if_ii", "sd/vae", "sd", "controlnet_depth")
 HEAD = "| model | yardstick | required | seen pairs | held-out pairs | control |"
 NAMED = ("accuracy_colour", "accuracy_material")
 
@@ -21,6 +21,8 @@ def table(folder: Path) -> str:
     for name in MODELS:
         told = read_json(folder / name / "yardstick.json")
         lines.append(f"| `{name}` | " + " | ".join(cells(name, told)) + " |")
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
+    lines += ["", f"All of them together: {size:.1f} MB of weights in half precision."]
     return "\n".join(lines)
 
 
@@ -43,11 +45,11 @@ def cells(name: str, told: Mapping[str, Any]) -> Iterable[str]:
             gains = [f"{scores[v]['margin']:+.2f} dB" for v in ("seen", "held_out")]
             control = f"{scores['seen']['control'] - scores['seen']['bicubic']:+.2f} dB"
             return "PSNR over bicubic enlargement; shown another picture", required, *gains, control
-        case "vae":
+        case "sd/vae":
             gains = [scores["margin"] for scores in told["psnr_db"].values()]
             required = f"{told['required_margin_db']:g} dB"
             return (
-                "PSNR over the best linear block code, worst photograph",
+                "PSNR over the best linear block code, worst picture",
                 required,
                 f"{min(gains):+.2f} dB",
                 "",

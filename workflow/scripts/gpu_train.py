@@ -31,9 +31,9 @@ import gpu_check
 ROOT = gpu_check.ROOT
 SETTINGS = ROOT / "config" / "gpu_training.yaml"
 # Each wave waits for the one before it.
-WAVES = (("t5", "clip", "sd_vae"), ("if_xl", "if_m", "if_ii", "sd"), ("controlnet_depth",))
+WAVES = (("t5", "clip", "sd_vae"), ("if_xl", "if_ii", "sd"), ("if_m", "controlnet_depth"))
 # Folders in the order in which the rules need each other.
-ORDER = ("corpus", "judge_corpus", "t5", "sd_vae", "sd_codes", "clip", "if_m", "if_xl", "if_ii", "sd")
+ORDER = ("corpus", "judge_corpus", "t5", "sd_vae", "sd_codes", "clip", "if_xl", "if_m", "if_ii", "sd")
 PATIENCE_S = 20.0
 
 
@@ -50,10 +50,10 @@ def commands(model: str, output: Path) -> list[list[str]]:
             ["train_clip", *own, *corpus, "--judge-corpus", f"{output}/judge_corpus", *to],
         ],
         "sd_vae": [
-            ["train_sd_vae", *own, *corpus, "--vae", str(ROOT / "data/mini/vae"), *to],
+            ["train_sd_vae", *own, *corpus, "--vae", str(ROOT / family_settings()["sd_vae"]["start"]), *to],
             ["encode_corpus", *corpus, *vae, "--output", f"{output}/sd_codes"],
         ],
-        "if_m": [["train_base", *own, *corpus, *text, *to]],
+        "if_m": [["train_base", *own, *corpus, *text, "--start", f"{output}/if_xl", *to]],
         "if_xl": [["train_base", *own, *corpus, *text, *to]],
         "if_ii": [["train_upsampler", *own, *corpus, *text, *to]],
         "sd": [["train_sd", *own, *codes, *vae, *to]],

@@ -122,6 +122,7 @@ class Config(Settings):
             for kind, known, used in (
                 ("variant", self.variants.keys(), variant.after),
                 ("light", self.lights.keys(), variant.light),
+                ("model", self.models.keys(), variant.model),
             ):
                 if used is not None and used not in known:
                     raise ValueError(f"variant {name} names the unknown {kind} {used!r}")
@@ -163,6 +164,8 @@ class Config(Settings):
         for name, model in self.models.items():
             if model.text is not None and model.text not in self.models:
                 raise ValueError(f"model {name} names the unknown text encoder {model.text!r}")
+        if missing := sorted(self.samples.models.keys() - self.models.keys()):
+            raise ValueError(f"samples names the unknown model {missing[0]!r}")
         return self
 
     @model_validator(mode="after")

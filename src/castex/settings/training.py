@@ -52,7 +52,8 @@ class TrainingSettings(Settings):
     ema_decay: Fraction = 0.999
     """Decay per step of the averaged weights that are saved."""
     mixed_precision: bool = True
-    """Compute in bfloat16 where torch's autocast does; weights and moments stay in float32."""
+    """Compute in bfloat16 where torch's autocast does, on devices that multiply it in hardware; weights and
+    moments stay in float32."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 250
     """Steps between two checkpoints."""
     seed: int = 0
@@ -62,8 +63,10 @@ class TrainingSettings(Settings):
 
 
 class TrainSdVaeSettings(TrainingSettings):
-    """Continued training of the autoencoder of Figure 2 on renders, for the latent mini models."""
+    """Continued training on renders of an autoencoder, which all latent experiments use then."""
 
+    start: str | None = None
+    """Folder of the autoencoder that is continued; null: the one that the rule `train_vae` makes."""
     steps: Annotated[int, Field(ge=1)] = 700
     """Optimiser steps of the whole training; the learning rate decays to zero over them."""
     batch: Annotated[int, Field(ge=1)] = 2
@@ -175,6 +178,9 @@ class TrainBaseSettings(Settings):
     """Side of its pictures in pixels; DeepFloyd's is 64."""
     shape: CascadeShape
     """The UNet."""
+    start: Literal["if_xl"] | None = None
+    """Stage I of which this one begins as a narrower copy, and whose predictions it learns in place of the
+    noise itself (Hinton et al., 2015); null: random weights, and the noise."""
     training: TrainingSettings
     """Steps, batch, learning rate."""
 
@@ -241,11 +247,11 @@ class TrainSdSettings(TrainingSettings):
 
     shape: LatentShape = LatentShape()
     """Network shapes."""
-    steps: Annotated[int, Field(ge=1)] = 2000
+    steps: Annotated[int, Field(ge=1)] = 6000
     """Optimiser steps of the whole training; the learning rate decays to zero over them."""
-    batch: Annotated[int, Field(ge=1)] = 32
+    batch: Annotated[int, Field(ge=1)] = 16
     """Codes per step."""
-    ema_decay: Fraction = 0.998
+    ema_decay: Fraction = 0.999
     """Decay per step of the averaged weights that are saved."""
     probe_weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the probes that tell from the text encoder's last state what a caption said."""

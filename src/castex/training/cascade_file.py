@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from castex.diffusion.network import from_files
+from castex.diffusion.network import STEM, from_files, load_part
 from castex.files import write_json
 from castex.prompt import ENCODER, TOKENIZER, load_tokenizer
 from castex.training.networks import new_noising_scheduler, new_scheduler
@@ -65,6 +65,15 @@ def _version() -> str:
     import diffusers
 
     return str(diffusers.__version__)
+
+
+def load_unet(folder: Path) -> Any:
+    """The UNet of a trained model of the cascade, every byte checked, in float32; WeightsError as above."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    part = find_part(locate(folder), "unet", "UNet2DConditionModel", STEM)
+    return load_part(UNet2DConditionModel, part, torch.float32)
 
 
 def load_text(folder: Path) -> tuple[T5Tokenizer, T5EncoderModel]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from castex.schedule import scaled_linear
 from castex.settings.training import TrainSdSettings
 from castex.training.captions import VIEWS, Facts
-from castex.training.denoiser import Noising, normal, with_empty
+from castex.training.denoiser import Noising, errors, normal, with_empty
 from castex.training.latent_codes import Codes
 from castex.training.latent_file import save_stable_diffusion
 from castex.training.latent_networks import (
@@ -64,10 +64,11 @@ class LatentRecipe:
         index = self._codes.pictures.draw(batch, stream)
         captions = with_empty(self._codes.pictures.captions(index, stream), stream)
         x = self._codes.sample(index, stream).to(self._device)
-        t, eps = self._noising.timesteps(batch, stream), normal(x.shape, stream, self._device)
+        t, eps = self._noising.important_timesteps(batch, stream), normal(x.shape, stream, self._device)
         states = self._text(self.text_encoder, captions)
         x_t = self._noising.noised(x, eps, t)
-        error = self._noising.loss(self.unet(x_t, t, states).sample, eps, t)
+        # Weighted as uniform timesteps would be, so that the probes keep their share.
+        error = self._noising.weight.mean() * errors(self.unet(x_t, t, states).sample, eps).mean()
         return error + self._settings.probe_weight * self._probed(states, captions, index)
 
     def _probed(self, states: Tensor, captions: list[str], index: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ class SdVaeRecipe:
     def __init__(self, settings: TrainSdVaeSettings, start: ModelFolder, pictures: Pictures) -> None:
         """`start` is the folder of the autoencoder that is continued; `pictures` need the layer `image`."""
         self._settings, self._pictures = settings, pictures
-        part = find_part(start, "", "AutoencoderKL", STEM)
+        subfolder = "vae" if "vae/config.json" in start.files else ""  # of a whole Stable Diffusion
+        part = find_part(start, subfolder, "AutoencoderKL", STEM)
         self._network: AutoencoderKL = load_part(AutoencoderKL, part, torch.float32).requires_grad_(True)
         with torch.no_grad():
             _mean, log_variance = self._network.quant_conv.weight.chunk(2)

@@ -24,6 +24,7 @@ from castex.files import fingerprint
 from castex.progress import Progress
 from castex.rng import generator
 from castex.settings.training import TrainingSettings
+from castex.training.precision import autocast
 
 LONGEST_CURVE = 100
 """Rows of the loss curve that is kept: each is a mean over its share of the steps."""
@@ -92,7 +93,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(self.step, settings.steps)
         stream = generator(settings.seed, str(self.step), "batch")
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.mixed_precision):
+        with autocast(self.device, wanted=settings.mixed_precision):
             loss = self.recipe.loss(self.step, settings.batch, stream)
         value = float(loss.detach())
         if not math.isfinite(value):

@@ -23,6 +23,7 @@ from castex.files import fingerprint, write_json, write_tensors, write_text
 from castex.progress import Progress
 from castex.settings import AutoencoderSettings, TrainVaeSettings
 from castex.training.pictures import HELD_OUT, PHOTOGRAPHS, PictureSource
+from castex.training.precision import autocast
 from castex.training.warm_start import warm_start_
 from castex.weights import write_sums
 
@@ -92,7 +93,7 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(self.step, settings.steps)
         x = (2 * batch - 1).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu"):
             posterior = self.model.encode(x).latent_dist
             decoded = self.model.decode(posterior.mean).sample
         mse = (decoded.float() - x).square().mean()

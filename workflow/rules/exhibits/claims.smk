@@ -35,6 +35,7 @@ rule claims:
             rules.toy_sensitivity.output.csv,
             rules.relighting.output.csv,
             rules.cost.output.csv,
+            rules.samples.output.csv,
             rules.texture_toy.output.csv,
         ],
         ledger="data/claims.yaml",

@@ -11,12 +11,15 @@ rule ledger:
             + expand(rules.relight.benchmark, dress=settings.relighting.dresses)
             + [job for dress in settings.recovery().dresses for job in benchmarks_of_dress(dress)]
             + recovered_files(rules.recover.benchmark)
+            + expand(rules.draw_samples.benchmark, model=settings.samples.models)
+            + embedding_benchmarks(settings.samples)
             + [
                 rules.toy_reconstruction.benchmark,
                 rules.toy_sensitivity.benchmark,
                 rules.relighting.benchmark,
                 rules.texture_toy.benchmark,
                 rules.measure_cost.benchmark,
+                rules.samples.benchmark,
                 rules.cost.benchmark,
             ]
         ),
