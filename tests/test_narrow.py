@@ -35,8 +35,8 @@ def test_a_copy_of_the_same_width_is_the_network_itself():
 
 def test_the_embedding_of_timesteps_survives_with_fewer_sines():
     wide, narrow = unet(WIDE), unet(NARROW, seed=1)
-    # As trained ones are, the weights are small for fast sines.
-    wide.time_embedding.linear_1.weight.data *= torch.linspace(1, 0, 16).repeat(2)
+    # As in trained networks, fast sines say little.
+    wide.time_embedding.linear_1.weight.data *= (torch.arange(16) >= 4).repeat(2)
     places = torch.arange(96) * 128 // 96
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ def test_the_embedding_of_timesteps_survives_with_fewer_sines():
     solved = error()
     columns = torch.arange(24) * 32 // 24
     narrow.time_embedding.linear_1.weight.data = wide.time_embedding.linear_1.weight.data[places][:, columns]
-    assert solved < 0.3 * error(), "better than picking sines like channels"
+    assert solved < 0.3 * error() > 0.1, "better than picking sines like channels"
 
 
 def test_sums_keep_their_size_and_channels_their_place():
