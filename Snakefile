@@ -30,6 +30,7 @@ include: "workflow/rules/exhibits/toy_sensitivity.smk"
 include: "workflow/rules/exhibits/relighting.smk"
 include: "workflow/rules/exhibits/texture_toy.smk"
 include: "workflow/rules/exhibits/sr_anchoring.smk"
+include: "workflow/rules/exhibits/anchoring_map.smk"
 include: "workflow/rules/exhibits/pipeline.smk"
 include: "workflow/rules/exhibits/recognition.smk"
 include: "workflow/rules/exhibits/teaser.smk"
@@ -50,6 +51,10 @@ rule all:
         rules.toy_sensitivity.output,
         rules.relighting.output,
         rules.texture_toy.output,
+        rules.pipeline.output,
+        rules.sr_anchoring.output,
+        rules.teaser.output,
+        rules.ablations.output,
         rules.samples.output,
         rules.cost.output,
         rules.claims.output,

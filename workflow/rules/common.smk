@@ -252,6 +252,20 @@ def textures_of(exhibit, pattern):
     return expand(pattern, method=sweep.methods, subject=sweep.subjects, seed=sweep.seeds)
 
 
+# Exhibits in `all` that are made of synthesised textures.
+TEXTURED = ("pipeline", "sr_anchoring", "teaser", "ablations")
+
+
+def synthesised(exhibit, pattern):
+    """One file of `synthesise` for every texture of an exhibit, and for every one that it begins with."""
+    sweep, methods = settings.textures_of(exhibit), list()
+    for method in sweep.methods:
+        while method is not None:
+            methods.append(method)
+            method = settings.variants[method].after
+    return expand(pattern, method=unique(methods), subject=sweep.subjects, seed=sweep.seeds)
+
+
 def settings_of_dress(subject):
     """What a subject's prompt asks for, as a file; rules that need it are for subjects that have one."""
     dress = settings.subjects[subject].dress

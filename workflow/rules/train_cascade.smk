@@ -49,7 +49,9 @@ rule train_base:
         folder=subpath(output.sums, parent=True),
         corpus=subpath(input.corpus, parent=True),
         text=subpath(input.text, parent=True),
-        start=lambda wildcards, input: f"--start {Path(input.start).parent}" if "start" in input.keys() else "",
+        start=lambda wildcards, input: (
+            f"--start {Path(input.start).parent}" if "start" in input.keys() else ""
+        ),
         checkpoints="results/checkpoints/train_{base}",
     shell:
         "OMP_NUM_THREADS={threads} python -m castex.cli.train_base --settings {input.settings} --corpus {params.corpus}"

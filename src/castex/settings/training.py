@@ -194,6 +194,9 @@ class TrainUpsamplerSettings(Settings):
     """Side of its pictures in pixels."""
     crop: Annotated[int, Field(ge=32, multiple_of=32)] = 64
     """Side of the square crops that it is trained on."""
+    linear_start: bool = False
+    """Begin as the best linear combination of x_t and the condition, in place of random weights; needs four
+    channels per group at the finest level."""
     nearest_share: Fraction = 0.5
     """Share of conditions reduced and enlarged to the nearest pixel, as synthesis does; the others are
     averaged and enlarged bilinearly, as diffusers does."""

@@ -27,6 +27,7 @@ from castex.training.corpus_data import Pictures
 from castex.training.denoiser import Noising, as_samples, errors, flipped, normal, with_empty
 from castex.training.networks import new_unet
 from castex.training.t5 import TextInput, embedded
+from castex.training.upsampler_start import linear_start_
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel, T5Tokenizer
@@ -52,6 +53,8 @@ class UpsamplerRecipe:
         self._encoder.requires_grad_(False).to(self._device)  # type: ignore[arg-type]
         self._text = TextInput(self._tokenizer)
         self._noising = Noising(squared_cosine(), self._device)
+        if settings.linear_start:
+            linear_start_(self.unet, squared_cosine())
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The UNet alone: the text encoder is frozen."""

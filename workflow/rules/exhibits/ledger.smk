@@ -13,7 +13,26 @@ rule ledger:
             + recovered_files(rules.recover.benchmark)
             + expand(rules.draw_samples.benchmark, model=settings.samples.models)
             + embedding_benchmarks(settings.samples)
+            + [job for name in TEXTURED for job in synthesised(name, rules.synthesise.benchmark)]
             + [
+                job
+                for name in ("teaser", "ablations")
+                for job in textures_of(name, rules.photograph.benchmark)
+            ]
+            + [
+                job
+                for name in ("sr_anchoring", "teaser", "ablations")
+                for job in textures_of(name, rules.recognise.benchmark)
+            ]
+            + textures_of("pipeline", rules.dissect.benchmark)
+            + textures_of("sr_anchoring", rules.drift.benchmark)
+            + textures_of("ablations", rules.appraise.benchmark)
+            + [
+                rules.anchoring_theory.benchmark,
+                rules.pipeline.benchmark,
+                rules.sr_anchoring.benchmark,
+                rules.teaser.benchmark,
+                rules.ablations.benchmark,
                 rules.toy_reconstruction.benchmark,
                 rules.toy_sensitivity.benchmark,
                 rules.relighting.benchmark,
