@@ -32,7 +32,7 @@ def ends(space, parameterisation, folder, root, steps):
             dip=DipSettings(width=8, scales=3),
             device=device,
         )
-        codec = load_codec(root / "data" / "mini" / "vae", device=device) if space == "latent" else None
+        codec = load_codec(root / "data" / "mini" / "sd", device=device) if space == "latent" else None
         result = reconstruct(target, settings, codec, seed=0, checkpoints=folder / device)
         made[device] = result.theta.cpu()
     return made["cpu"], made["cuda"]
