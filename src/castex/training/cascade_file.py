@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from castex.diffusion.network import STEM, from_files, load_part
+from castex.errors import WeightsError
 from castex.files import write_json
 from castex.prompt import ENCODER, TOKENIZER, load_tokenizer
 from castex.training.networks import new_noising_scheduler, new_scheduler
@@ -57,8 +58,14 @@ def _save(
 
 
 def half(network: nn.Module) -> Any:
-    """A copy on the CPU in half precision, as it is written."""
-    return copy.deepcopy(network).cpu().half()
+    """A copy on the CPU in half precision, as it is written; WeightsError for weights that it cannot hold."""
+    narrow = copy.deepcopy(network).cpu().half()
+    for name, weight in narrow.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise WeightsError(
+                f"{name} has weights that are no numbers, or too large for half precision; nothing is written"
+            )
+    return narrow
 
 
 def _version() -> str:

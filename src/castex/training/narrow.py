@@ -16,7 +16,7 @@ from castex.errors import InputError
 
 TIME = "time_embedding.linear_1.weight"
 """Its inputs are sines whose frequencies depend on their number: channels cannot be picked among them."""
-TIMESTEPS = 1000
+TIMESTEPS, RIDGE = 1000, 1e-3
 
 
 @torch.no_grad()
@@ -29,7 +29,7 @@ def narrow_(network: nn.Module, wide: nn.Module) -> None:
                 f"the start has no weight like {name}; a narrower network needs the same layers and "
                 "attention as the one that it starts from"
             )
-        if name == TIME:
+        if name == TIME and source[name].shape != weight.shape:
             weight.copy_(_of_sines(source[name], weight.shape))
         else:
             weight.copy_(_picked(name, source[name], weight.shape))
@@ -55,5 +55,7 @@ def _of_sines(source: Float[Tensor, "out wide"], shape: torch.Size) -> Float[Ten
         for width in (source.shape[1], shape[1])
     )
     wanted = wide @ _picked(TIME, source, torch.Size((shape[0], source.shape[1]))).double().T
-    found: Tensor = torch.linalg.lstsq(narrow, wanted).solution
+    # Slow sines are nearly alike: without the ridge their weights grow beyond half precision and cancel.
+    ridge = RIDGE * TIMESTEPS * torch.eye(shape[1], dtype=torch.float64)
+    found: Tensor = torch.linalg.solve(narrow.T @ narrow + ridge, narrow.T @ wanted)
     return found.T.to(source)
