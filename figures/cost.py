@@ -175,7 +175,7 @@ def _cells(values: pd.Series, name: str) -> list[str]:
         pair("moved_gb_eager", "moved_gb_compiled", unit=1000),
         pair("predicted_ms_a100_eager", "predicted_ms_a100_compiled") if accelerated else "-",
         pair("predicted_ms_h200_eager", "predicted_ms_h200_compiled") if accelerated else "-",
-        pair("measured_ms_as_loaded", "measured_ms_bfloat16"),
+        f"{number('measured_ms_as_loaded')} / {number('measured_ms_bfloat16')}",
     ]
 
 

@@ -1,8 +1,9 @@
 """Count every network of the scale and of the paper, and time the scale's own on this machine.
 
 Counting and timing need no weights: neither depends on their values, so random ones stand in, run as the
-loaders run a network by default, and in bfloat16 beside it. On CUDA the networks of the published shapes are
-timed too. Budgets are for one thread of a CPU and are judged in the loaders' own precision.
+loaders run a network by default, and beside it in bfloat16 where the device has that in hardware. On CUDA the
+networks of the published shapes are timed too. Budgets are for one thread of a CPU and are judged in the
+loaders' own precision.
 """
 
 from __future__ import annotations
@@ -50,16 +51,20 @@ def run(arguments: argparse.Namespace) -> None:
     from castex.budget import compared
     from castex.cost import MACHINES, predicted_seconds, sizes
     from castex.files import write_json, write_text
+    from castex.training.precision import fast_bfloat16
     from castex.true_shapes import true_shapes
 
     device = chosen_device(arguments.device)
     published = true_shapes()
     own = _own_shapes(arguments.models, tuple(arguments.views))
     networks = {}
+    precisions: tuple[Literal["auto", "bfloat16"], ...] = (
+        ("auto", "bfloat16") if fast_bfloat16(device) else ("auto",)
+    )
     for shape in (*published.values(), *own):
         entry = record(shape)
         if device == "cuda" or (shape.name not in published and entry["flops"] <= MOST_CPU_FLOPS):
-            entry |= timed(shape, device, arguments.repeats, ("auto", "bfloat16"))
+            entry |= timed(shape, device, arguments.repeats, precisions)
         networks[shape.name] = entry
     seconds = {
         f"{machine}_{execution}": predicted_seconds(
