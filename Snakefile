@@ -51,8 +51,6 @@ rule all:
         rules.toy_sensitivity.output,
         rules.relighting.output,
         rules.texture_toy.output,
-        rules.pipeline.output,
-        rules.sr_anchoring.output,
         rules.teaser.output,
         rules.ablations.output,
         rules.samples.output,

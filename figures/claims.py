@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import yaml
 
-from castex.claims import Exhibit, Ledger, decide, parse_ledger, uncovered, undecided
+from castex.claims import Exhibit, Ledger, decide, parse_ledger, uncovered, undecided, unmeasured
 from castex.cli._entry import logged
 from castex.errors import InputError
 from castex.files import write_text
@@ -97,7 +97,8 @@ if __name__ == "__main__":
         book, numbers, measured = load(paths, Path(snakemake.input.ledger), Path(snakemake.input.reported))
         table = decide(book, numbers, measured, replicates=snakemake.params.replicates)
         if snakemake.params.whole:
-            table = pd.concat([table, undecided(book, numbers, measured)], ignore_index=True)
+            parts = [found(book, numbers, measured) for found in (unmeasured, undecided)]
+            table = pd.concat([table, *(part for part in parts if len(part))], ignore_index=True)
         write_table(Path(snakemake.output.csv), table)
         page = draw(table, scale=snakemake.params.scale, replicates=snakemake.params.replicates)
         write_text(Path(snakemake.output.html), page)

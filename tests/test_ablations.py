@@ -60,7 +60,9 @@ def test_the_arms_of_figure_3_differ_in_the_condition_alone():
 def test_every_arm_is_on_the_sheet():
     config = load_config()
     named = config.textures["ablations"].reduced.methods
-    assert set(named) == {name for name in config.variants if name.startswith("ablation-")}
+    arms = {name: arm for name, arm in config.variants.items() if name.startswith("ablation-")}
+    # Those of stage II wait for a model that has passed its yardstick.
+    assert set(named) == {name for name, arm in arms.items() if arm.model != "if_ii"}
     assert named[0] == REFERENCE and all(
         config.subjects[s].dress for s in config.textures["ablations"].full.subjects
     )

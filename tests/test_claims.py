@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from castex.claims import Exhibit, decide, parse_ledger, uncovered, undecided
+from castex.claims import Exhibit, decide, parse_ledger, uncovered, undecided, unmeasured
 from castex.errors import IncompleteResults, InputError
 from castex.tally import COLUMNS
 
@@ -54,6 +54,16 @@ def test_pass_with_its_numbers_and_origin():
     assert row["ours"] == 10 and row["reported"] == pytest.approx(17.85)
     assert row["difference"] == pytest.approx(-7.85)
     assert (row["rule"], row["file"], row["tolerance"]) == ("toy", "results/toy.csv", ">= 8 dB")
+
+
+def test_claims_of_an_exhibit_that_did_not_run_say_so():
+    ledger = parse_ledger({"claims": [CLAIM, CLAIM | {"id": "other", "exhibit": "sheet"}], "not_run": []})
+    (row,) = unmeasured(ledger, REPORTED, [exhibit()]).to_dict("records")
+    assert (row["claim"], row["verdict"], row["rule"]) == ("other", "NOT RUN", "sheet")
+    assert row["reason"] == "the exhibit sheet is not part of `all`" and row["reported"] == pytest.approx(
+        17.85
+    )
+    assert unmeasured(ledger, REPORTED, []).shape[0] == 2
 
 
 def test_the_worst_run_decides():

@@ -137,6 +137,27 @@ def decide(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def unmeasured(ledger: Ledger, reported: pd.DataFrame, exhibits: Sequence[Exhibit]) -> pd.DataFrame:
+    """One NOT RUN row per claim whose exhibit is not among those given, with the rule to ask for."""
+    numbers, present = reported.set_index("id"), {exhibit.name for exhibit in exhibits}
+    rows = [
+        {
+            "claim": claim.id,
+            "exhibit": claim.exhibit,
+            "statement": claim.statement,
+            "source": claim.source,
+            "reported": _reported(claim, numbers),
+            "tolerance": _tolerance(claim),
+            "rule": claim.exhibit,
+            "verdict": "NOT RUN",
+            "reason": f"the exhibit {claim.exhibit} is not part of `all`",
+        }
+        for claim in ledger.claims
+        if claim.exhibit not in present
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
 def undecided(ledger: Ledger, reported: pd.DataFrame, exhibits: Sequence[Exhibit]) -> pd.DataFrame:
     """One NOT RUN row per published number that nothing here decides, beside ours where there is one."""
     by_name = {exhibit.name: exhibit for exhibit in exhibits}

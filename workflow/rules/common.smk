@@ -105,6 +105,15 @@ def present_assets():
     return [name for name, row in assets.items() if not row.missing]
 
 
+def models_at_hand():
+    """All models but those whose local folder is not there: mini models that have not passed their yardstick."""
+    return [
+        name
+        for name, model in settings.models.items()
+        if model.folder is None or Path(model.folder, "SHA256SUMS").is_file()
+    ]
+
+
 def lock_of_text_encoder(model):
     """The lock file of the model whose text encoder a model was trained with."""
     return f"<results>/lock/{settings.models[model].text or model}.json"
@@ -253,7 +262,7 @@ def textures_of(exhibit, pattern):
 
 
 # Exhibits in `all` that are made of synthesised textures.
-TEXTURED = ("pipeline", "sr_anchoring", "teaser", "ablations")
+TEXTURED = ("teaser", "ablations")
 
 
 def synthesised(exhibit, pattern):

@@ -1,6 +1,6 @@
 # Counting and timing need configurations, no weights, so nothing is downloaded for them: the scale's own models are
 # counted where their folders are here, and the published shapes, which always are, stand for those of a repository.
-counted = [name for name, model in settings.models.items() if model.folder is not None]
+counted = [name for name in models_at_hand() if settings.models[name].folder is not None]
 
 
 rule measure_cost:

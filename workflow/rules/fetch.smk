@@ -109,7 +109,7 @@ rule fetch_ledger:
 rule fetch_all:
     """Everything that the scale needs from outside; run it where there is a network."""
     input:
-        expand(rules.fetch.output.lock, model=settings.models),
+        expand(rules.fetch.output.lock, model=models_at_hand()),
         expand(rules.fetch_file.output.lock, file=settings.files),
         rules.fetch_ledger.output.ledger,
     localrule: True

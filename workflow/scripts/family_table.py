@@ -10,7 +10,7 @@ from typing import Any
 from castex.files import read_json, write_text
 
 BEGIN, END = "<!-- family: made by `make readme` -->", "<!-- end of family -->"
-MODELS = ("clip", "if_xl", "if_ii", "sd/vae", "sd", "controlnet_depth")
+MODELS = ("clip", "if_xl", "sd/vae", "sd", "controlnet_depth")
 HEAD = "| model | yardstick | required | seen pairs | held-out pairs | control |"
 NAMED = ("accuracy_colour", "accuracy_material")
 

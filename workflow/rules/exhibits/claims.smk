@@ -36,8 +36,6 @@ rule claims:
             rules.relighting.output.csv,
             rules.cost.output.csv,
             rules.texture_toy.output.csv,
-            rules.pipeline.output.csv,
-            rules.sr_anchoring.output.csv,
             rules.teaser.output.csv,
             rules.ablations.output.csv,
             rules.samples.output.csv,

@@ -5,7 +5,7 @@ rule ledger:
             sweep_files("toy_reconstruction", rules.reconstruct.benchmark)
             + sweep_files("toy_sensitivity", rules.reconstruct.benchmark)
             + expand(rules.picture.benchmark, picture=settings.pictures)
-            + expand(rules.fetch.benchmark, model=settings.models)
+            + expand(rules.fetch.benchmark, model=models_at_hand())
             + expand(rules.prefilter.benchmark, light=settings.relighting.lights)
             + [job for dress in settings.relighting.dresses for job in benchmarks_of_dress(dress)]
             + expand(rules.relight.benchmark, dress=settings.relighting.dresses)
@@ -21,16 +21,11 @@ rule ledger:
             ]
             + [
                 job
-                for name in ("sr_anchoring", "teaser", "ablations")
+                for name in ("teaser", "ablations")
                 for job in textures_of(name, rules.recognise.benchmark)
             ]
-            + textures_of("pipeline", rules.dissect.benchmark)
-            + textures_of("sr_anchoring", rules.drift.benchmark)
             + textures_of("ablations", rules.appraise.benchmark)
             + [
-                rules.anchoring_theory.benchmark,
-                rules.pipeline.benchmark,
-                rules.sr_anchoring.benchmark,
                 rules.teaser.benchmark,
                 rules.ablations.benchmark,
                 rules.toy_reconstruction.benchmark,
