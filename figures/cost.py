@@ -164,6 +164,7 @@ def _cells(values: pd.Series, name: str) -> list[str]:
         return "-" if "-" in texts else " / ".join(texts)
 
     published = UPSAMPLER if name.startswith(f"{UPSAMPLER}-") else name
+    loaded = number("measured_ms_as_loaded")
     accelerated = values[name, "ours", "tflop"] >= FEWEST_TFLOP
     return [
         name,
@@ -175,7 +176,7 @@ def _cells(values: pd.Series, name: str) -> list[str]:
         pair("moved_gb_eager", "moved_gb_compiled", unit=1000),
         pair("predicted_ms_a100_eager", "predicted_ms_a100_compiled") if accelerated else "-",
         pair("predicted_ms_h200_eager", "predicted_ms_h200_compiled") if accelerated else "-",
-        f"{number('measured_ms_as_loaded')} / {number('measured_ms_bfloat16')}",
+        loaded if loaded == "-" else f"{loaded} / {number('measured_ms_bfloat16')}",
     ]
 
 

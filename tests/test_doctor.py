@@ -61,9 +61,22 @@ def test_a_whole_checkout_lacks_nothing(place, capsys):
     assert "[ok] unknown hashes: none" in text and "[ok] embreex: loads" in text
 
 
+def test_a_model_that_all_runs_without_is_a_note_until_it_is_damaged(place, capsys):
+    config = load_config()
+    (settings,) = (m for m in config.models.values() if not m.needed)
+    absent = settings.model_copy(update={"folder": "data/mini/none"})
+    found = doctor.model("if_ii", absent, place, "fetch")
+    assert found.status == "note" and "data/mini/none is not there" in found.detail
+    assert (
+        doctor.model("if_ii", absent.model_copy(update={"needed": True}), place, "fetch").status == "missing"
+    )
+    (place / "data/mini/none").mkdir()
+    assert doctor.model("if_ii", absent, place, "fetch").status == "missing"
+
+
 def test_a_damaged_checkout_ends_with_one(place, capsys):
     (place / "data" / "mini" / "meshes" / "mug.glb").unlink()
-    weights = place / "data" / "mini" / "if_m" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = place / "data" / "mini" / "controlnet_depth" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(SystemExit) as exit_:
         run()
@@ -72,9 +85,9 @@ def test_a_damaged_checkout_ends_with_one(place, capsys):
     assert lines[-1] == "2 things are missing"
     found = [line for line in lines if line.startswith("[missing]")]
     assert (
-        "model if_m" in found[0]
+        "model controlnet_depth" in found[0]
         and "altered or truncated" in found[0]
-        and "restore data/mini/if_m" in found[0]
+        and "restore data/mini/controlnet_depth" in found[0]
     )
     assert "15 of 16 checked in data/mini/meshes; wrong or absent: mug.glb -> restore" in found[1]
 

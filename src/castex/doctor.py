@@ -166,6 +166,9 @@ def model(name: str, settings: ModelSettings, cache: Path, fetch: str) -> Findin
             f"{settings.repository} is not in {cache} (licence: {settings.licence})",
             f"accept its licence at {page} if it asks for one, then {fetch}",
         )
+    if settings.folder is not None and not settings.needed and not folder.exists():
+        detail = f"{folder} is not there; the exhibits that need it cannot be asked for"
+        return Finding("note", subject, detail, "make train-mini, then make ship-models")
     try:
         count = len(verify(folder).files)
     except CastexError as error:

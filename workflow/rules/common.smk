@@ -106,11 +106,11 @@ def present_assets():
 
 
 def models_at_hand():
-    """All models but those whose local folder is not there: mini models that have not passed their yardstick."""
+    """All models but those that need not be there and are not."""
     return [
         name
         for name, model in settings.models.items()
-        if model.folder is None or Path(model.folder, "SHA256SUMS").is_file()
+        if model.needed or model.folder is None or Path(model.folder).exists()
     ]
 
 

@@ -36,6 +36,8 @@ class ModelSettings(Settings):
     """Licence of the weights, as an SPDX identifier where there is one."""
     gate: Address | None = None
     """Page on which the licence has to be accepted before the weights can be had."""
+    needed: bool = True
+    """False for a model without which every rule of `all` runs: its folder may be absent."""
     text: Name | None = None
     """Model whose text encoder and tokenizer this one was trained with; empty means its own."""
 
