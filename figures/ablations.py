@@ -17,7 +17,7 @@ from castex.tally_textures import appraisal_rows, mean_rows, place_of, recogniti
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-COLUMNS = 6
+COLUMNS = 4
 PREFIX = "ablation-"
 # Metric, what it is called, its format.
 LINES = (
@@ -54,8 +54,10 @@ def draw(table: pd.DataFrame, pictures: Mapping[str, Any]) -> Figure:
         rows,
         COLUMNS,
         squeeze=False,
-        figsize=(PAGE_IN, 2.1 * rows),
-        gridspec_kw={"wspace": 0.1, "hspace": 0.9},
+        figsize=(PAGE_IN, 2.5 * rows),
+        # The lines below the pictures are taller than what constrained layout gives way to.
+        layout="none",
+        gridspec_kw={"wspace": 0.1, "hspace": 0.6, "left": 0.02, "right": 0.98, "top": 0.94, "bottom": 0.16},
     )
     for cell in axes.flat:
         cell.axis("off")
