@@ -55,10 +55,11 @@ def draw(table: pd.DataFrame, pictures: Mapping[str, Any]) -> Figure:
         COLUMNS,
         squeeze=False,
         figsize=(PAGE_IN, 2.5 * rows),
-        # The lines below the pictures are taller than what constrained layout gives way to.
-        layout="none",
         gridspec_kw={"wspace": 0.1, "hspace": 0.6, "left": 0.02, "right": 0.98, "top": 0.94, "bottom": 0.16},
     )
+    # The lines below the pictures are taller than what constrained layout gives way to. Said here and not
+    # above: saving a PDF brings the style's layout back to a figure that never had one (matplotlib 3.11).
+    figure.set_layout_engine("none")
     for cell in axes.flat:
         cell.axis("off")
     for cell, (method, picture) in zip(axes.flat, pictures.items(), strict=False):
