@@ -141,13 +141,8 @@ def unmeasured(ledger: Ledger, reported: pd.DataFrame, exhibits: Sequence[Exhibi
     """One NOT RUN row per claim whose exhibit is not among those given, with the rule to ask for."""
     numbers, present = reported.set_index("id"), {exhibit.name for exhibit in exhibits}
     rows = [
-        {
-            "claim": claim.id,
-            "exhibit": claim.exhibit,
-            "statement": claim.statement,
-            "source": claim.source,
-            "reported": _reported(claim, numbers),
-            "tolerance": _tolerance(claim),
+        _stated(claim, numbers)
+        | {
             "rule": claim.exhibit,
             "verdict": "NOT RUN",
             "reason": f"the exhibit {claim.exhibit} is not part of `all`",
@@ -187,16 +182,7 @@ def _not_run_row(number: Mapping[Any, Any], entry: NotRun, exhibit: Exhibit | No
 
 
 def _decided(claim: Claim, exhibit: Exhibit, numbers: pd.DataFrame, replicates: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "claim": claim.id,
-        "exhibit": claim.exhibit,
-        "statement": claim.statement,
-        "source": claim.source,
-        "reported": _reported(claim, numbers),
-        "tolerance": _tolerance(claim),
-        "rule": exhibit.name,
-        "file": exhibit.file,
-    }
+    row = _stated(claim, numbers) | {"rule": exhibit.name, "file": exhibit.file}
     if claim.replicates == "full" and replicates != "full":
         return row | {"verdict": "NOT RUN", "reason": "needs --config replicates=full"}
     values = _values(claim, exhibit)
@@ -214,6 +200,18 @@ def _decided(claim: Claim, exhibit: Exhibit, numbers: pd.DataFrame, replicates: 
         "difference": None if row["reported"] is None else worst - row["reported"],
         "verdict": "FAIL" if too_small or too_large else "PASS",
         "reason": "; ".join(part for part in (runs, claim.note) if part),
+    }
+
+
+def _stated(claim: Claim, numbers: pd.DataFrame) -> dict[str, Any]:
+    """What a row says before anything was measured."""
+    return {
+        "claim": claim.id,
+        "exhibit": claim.exhibit,
+        "statement": claim.statement,
+        "source": claim.source,
+        "reported": _reported(claim, numbers),
+        "tolerance": _tolerance(claim),
     }
 
 

@@ -42,13 +42,13 @@ class Sampler:
     ) -> Sample:
         """The clean samples that grow out of standard normal `noise`."""
         x = noise
-        for now, then in zip(self.timesteps, [*self.timesteps[1:], None], strict=True):
-            eps_hat = self.predictor(x, now, condition)
-            x0_hat = bounded(self.schedule.clean(x, eps_hat, now), self.threshold)
-            if then is None:
+        for t, following in zip(self.timesteps, [*self.timesteps[1:], None], strict=True):
+            eps_hat = self.predictor(x, t, condition)
+            x0_hat = bounded(self.schedule.clean(x, eps_hat, t), self.threshold)
+            if following is None:
                 x = x0_hat
             else:
-                x = self.schedule.noised(x0_hat, self.schedule.noise(x, x0_hat, now), then)
+                x = self.schedule.noised(x0_hat, self.schedule.noise(x, x0_hat, t), following)
         return x
 
 
